@@ -1,0 +1,53 @@
+/**
+ * Options of our runtime handler: JSON in `config_body` of containerd's runtimeoptions.v1.Options,
+ * given on stdin of `start` (containerd ≤ 2.2) and in CreateTaskRequest.options.
+ * Without options (plain `ctr run`) every field has a default.
+ */
+import { z } from "zod";
+
+export const ShimOptionsSchema = z.strictObject({
+  /** Folder with vmlinux, initramfs.cpio and release.json; default: the cache folder of this user. */
+  guestDir: z.string().optional(),
+  /** Name of a profile in `runtime-shim/sizing/profiles.ts`. */
+  sizingProfile: z.enum(["aks-preview", "aks-ga"]).default("aks-preview"),
+  /** Forces a rung; "auto" takes the best one that the probe proves. */
+  hypervisor: z.enum(["auto", "cloud-hypervisor", "qemu"]).default("auto"),
+  accel: z.enum(["auto", "kvm", "mshv", "tcg"]).default("auto"),
+  /** Folder for the shim's, VMM's and guest's sockets; default: the sandbox bundle. */
+  socketDir: z.string().optional(),
+  /** JSON log lines of the shim; default: the bundle's `log` FIFO. */
+  logFile: z.string().optional(),
+  logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
+  /** Folder for cached probe verdicts; default: guestDir. */
+  probeCacheDir: z.string().optional(),
+});
+
+export type ShimOptions = z.infer<typeof ShimOptionsSchema>;
+
+/**
+ * Facts of a booted sandbox, written atomically by the shim to `<sandbox bundle>/vm.json` before
+ * Create answers. Read by the node agent and by `katasim sandbox`.
+ */
+export interface VmRecord {
+  readonly hypervisor: string;
+  readonly hypervisorVersion: string;
+  readonly accelerator: string;
+  readonly vcpus: number;
+  readonly memoryMib: number;
+  /** Line by line arithmetic behind vcpus and memoryMib. */
+  readonly sizing: readonly string[];
+  readonly vmmPid: number;
+  readonly shimPid: number;
+  readonly kernelRelease: string;
+  readonly bootId: string;
+  readonly startKind: "cold";
+  /** Milliseconds from exec of the VMM to the agent's first answer. */
+  readonly bootMs: number;
+  readonly consoleLog: string;
+  /**
+   * Unix socket for connections into the pod's network, in hybrid-vsock style: the client writes
+   * `CONNECT <tcp port>\n`, the shim answers `OK <port>\n` or `ERROR <words>\n`; raw bytes follow.
+   */
+  readonly dialSocket: string;
+  readonly argv: readonly string[];
+}
