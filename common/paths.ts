@@ -53,8 +53,7 @@ export function resolvePaths(options: PathsOptions): Paths {
   const config = home ? join(home, "config") : xdg("XDG_CONFIG_HOME", ".config");
   const state = join(home ? join(home, "state") : xdg("XDG_STATE_HOME", ".local/state"), name);
   // KATASIM_CACHE lets several homes (tests, CI) share one guest kernel and image store.
-  const cache =
-    env.KATASIM_CACHE || (home ? join(home, "cache") : xdg("XDG_CACHE_HOME", ".cache"));
+  const cache = env.KATASIM_CACHE || (home ? join(home, "cache") : xdg("XDG_CACHE_HOME", ".cache"));
   const run = home
     ? join(home, "run", name)
     : env.XDG_RUNTIME_DIR

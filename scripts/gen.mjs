@@ -4,7 +4,12 @@ import { existsSync } from "node:fs";
 
 const steps = [
   ["containerd messages", "npx", ["buf", "generate"], "buf.gen.yaml"],
-  ["Kubernetes types and schemas", "node", ["scripts/gen-kubernetes.mjs"], "scripts/gen-kubernetes.mjs"],
+  [
+    "Kubernetes types and schemas",
+    "node",
+    ["scripts/gen-kubernetes.mjs"],
+    "scripts/gen-kubernetes.mjs",
+  ],
 ];
 for (const [name, command, args, needs] of steps) {
   if (!existsSync(needs)) throw new Error(`${name}: ${needs} is missing`);

@@ -206,7 +206,11 @@ export interface ContainerRuntime {
 
   exec(
     containerId: string,
-    options: { readonly command: readonly string[]; readonly tty: boolean; readonly stdin: boolean },
+    options: {
+      readonly command: readonly string[];
+      readonly tty: boolean;
+      readonly stdin: boolean;
+    },
   ): Promise<ExecSession>;
   attach(containerId: string, options: { readonly stdin: boolean }): Promise<AttachSession>;
   /** A connection to 127.0.0.1:port inside the pod's network. Rejects with the real reason. */
