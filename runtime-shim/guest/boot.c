@@ -1,0 +1,117 @@
+/*
+ * Process 1's first duties: file systems, a root that containers can pivot away from, kernel
+ * modules, cgroups, loopback.
+ */
+#define _GNU_SOURCE
+#include "boot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "files.h"
+#include "log.h"
+#include "netlink.h"
+
+static void mount_at(const char *type, const char *where, unsigned long flags, const char *data)
+{
+	if (mkdir(where, 0755) < 0 && errno != EEXIST)
+		die(where);
+	if (mount(type, where, type, flags, data) < 0)
+		die(where);
+}
+
+/*
+ * pivot_root(2) refuses to leave the initramfs itself, so the agent moves to a tmpfs mounted over
+ * it, as switch_root does. The returned folder is the old root: modules are read from there.
+ */
+static int leave_initramfs(void)
+{
+	int old_root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	mount_at("tmpfs", "/sysroot", MS_NOSUID | MS_NODEV, "mode=0755,size=16m");
+	if (old_root < 0 || chdir("/sysroot") < 0)
+		die("/sysroot");
+	mount_at("devtmpfs", "dev", MS_NOSUID, "mode=0755");
+	mount_at("proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	mount_at("sysfs", "sys", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	/* Configuration files and emptyDir volumes live here: no own limit below the machine's memory. */
+	mount_at("tmpfs", "run", MS_NOSUID | MS_NODEV, "mode=0755,size=90%");
+	if (mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
+		die("switch root");
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		die("private mounts");
+	return old_root;
+}
+
+/* Loads what `modules/order` lists, in that order, and frees each file's memory behind it. */
+static void load_modules(int old_root)
+{
+	int dir = openat(old_root, "modules", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char order[4096];
+	ssize_t n = dir < 0 ? -1 : file_read_at(dir, "order", order, sizeof(order));
+	if (n < 0)
+		die("modules/order");
+	char *rest = NULL;
+	for (char *name = strtok_r(order, "\n", &rest); name; name = strtok_r(NULL, "\n", &rest)) {
+		int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST))
+			warn(name);
+		if (fd >= 0)
+			close(fd);
+		unlinkat(dir, name, 0);
+	}
+	close(dir);
+}
+
+static void prepare_cgroups(void)
+{
+	mount_at("cgroup2", "/sys/fs/cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, "nsdelegate");
+	if (mkdir("/sys/fs/cgroup/katasim", 0755) < 0 && errno != EEXIST)
+		die("/sys/fs/cgroup/katasim");
+	static const char *const parents[] = {"/sys/fs/cgroup/cgroup.subtree_control",
+					      "/sys/fs/cgroup/katasim/cgroup.subtree_control"};
+	for (int i = 0; i < 2; i++)
+		if (file_write(parents[i], "+cpu +memory +pids") < 0)
+			die(parents[i]);
+	/* cpuset and io are for nested use by containers; a kernel without them still works. */
+	for (int i = 0; i < 2; i++)
+		if (file_write(parents[i], "+cpuset +io") < 0)
+			note("no cpuset or io controller");
+}
+
+static void make_folders(void)
+{
+	static const char *const folders[] = {"/tmp", "/run/katasim", "/run/katasim/disks",
+					      "/run/katasim/shared", "/run/katasim/containers",
+					      "/run/katasim/sandbox", "/dev/mqueue"};
+	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)
+		if (mkdir(folders[i], 0755) < 0 && errno != EEXIST)
+			die(folders[i]);
+	/* One /dev/shm for all containers of the pod: they share the IPC namespace. */
+	mount_at("tmpfs", "/run/katasim/sandbox/shm", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+		 "mode=1777,size=64m");
+	mount_at("mqueue", "/dev/mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+}
+
+void boot(void)
+{
+	umask(022);
+	int old_root = leave_initramfs();
+	log_open();
+	load_modules(old_root);
+	close(old_root);
+	make_folders();
+	prepare_cgroups();
+	if (netlink_link_up("lo") < 0)
+		warn("lo");
+	/* The guest's own OOM killer must take a container, never the agent (which would stop the VM). */
+	if (file_write("/proc/self/oom_score_adj", "-1000") < 0)
+		warn("oom_score_adj");
+}

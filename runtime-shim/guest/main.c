@@ -1,0 +1,17 @@
+/* /init of a katasim VM: process 1, the container engine and the shim's only peer (PROTOCOL.md). */
+#include <signal.h>
+
+#include "boot.h"
+#include "link.h"
+#include "log.h"
+#include "loop.h"
+
+int main(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	boot();
+	loop_init();
+	link_open();
+	note("ready");
+	loop_run();
+}
