@@ -1,0 +1,59 @@
+/**
+ * What decoding into Go structs and encoding again does to an object: unknown fields and nulls go,
+ * quantities and times take their canonical form. Source: the typed codec of apimachinery.
+ */
+import { type FieldType, isRecord } from "./definitions.ts";
+import { canonicalQuantity } from "./quantity-form.ts";
+import { fieldOf, type GroupVersionKind, schemaOf, structOf } from "./schema.ts";
+import { canonicalTime } from "./time-form.ts";
+
+/**
+ * A new object as the server would store it. Kinds without a definition are copied as they are.
+ * Call checkTypes first: values of a wrong type are passed through unchanged.
+ */
+export function normalizeObject<T>(gvk: GroupVersionKind, object: T): T {
+  const schema = schemaOf(gvk);
+  return (schema ? normalize(schema.type, object) : structuredClone(object)) as T;
+}
+
+function normalize(type: FieldType, value: unknown): unknown {
+  if (type.array && Array.isArray(value)) {
+    const element = type.array;
+    return value.map((item) => normalize(element, item));
+  }
+  if (isRecord(value)) {
+    const struct = structOf(type);
+    if (!struct && !type.map) return structuredClone(value);
+    const result: Record<string, unknown> = {};
+    for (const [key, child] of Object.entries(value)) {
+      const childType = type.map ?? (struct && fieldOf(struct.definition, key));
+      // A map keeps its null values as zero values in Go; dropping them only loses empty strings.
+      if (!childType || child === null || child === undefined) continue;
+      setOwn(result, key, normalize(childType, child));
+    }
+    return result;
+  }
+  return scalar(type, value);
+}
+
+function scalar(type: FieldType, value: unknown): unknown {
+  switch (type.format) {
+    case "quantity":
+      if (typeof value !== "string" && typeof value !== "number") return value;
+      return canonicalQuantity(value) ?? value;
+    case "date-time":
+    case "date-time-micro":
+      return typeof value === "string" ? canonicalTime(value, type.format) : value;
+  }
+  return value;
+}
+
+/** Plain assignment would call the setter for a key such as "__proto__". */
+function setOwn(target: Record<string, unknown>, key: string, value: unknown): void {
+  Object.defineProperty(target, key, {
+    value,
+    enumerable: true,
+    writable: true,
+    configurable: true,
+  });
+}
