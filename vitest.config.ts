@@ -10,7 +10,10 @@ export default defineConfig({
     reporters: ["default"],
     projects: [
       project("unit", ["{api,cli,common,runtime-shim,simulator}/**/*.test.ts", "test/*.test.ts"]),
-      project("contract", ["test/contract/**/*.test.ts"], { testTimeout: 60_000, hookTimeout: 60_000 }),
+      project("contract", ["test/contract/**/*.test.ts"], {
+        testTimeout: 60_000,
+        hookTimeout: 60_000,
+      }),
       project("conformance", ["test/conformance/**/*.test.ts"], {
         testTimeout: 120_000,
         hookTimeout: 120_000,

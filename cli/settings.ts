@@ -1,0 +1,90 @@
+/**
+ * Settings of an instance: flag > environment > what the last `up` was given > default. They are kept in
+ * the state folder, so that `down` and a plain `up` bring the same node back.
+ */
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import type { Paths } from "../common/paths.ts";
+import { cliError } from "./errors.ts";
+
+const port = z.coerce.number().int().min(0).max(65_535);
+
+/** The name an AKS node of the first pool has. */
+export const defaultNodeName = "aks-nodepool1-12345678-vmss000000";
+
+export const NodeSettingsSchema = z.object({
+  /** Address of the API server and the kubelet endpoints. */
+  listen: z.ipv4().or(z.ipv6()).default("127.0.0.1"),
+  /** 0 = any free one. */
+  apiPort: port.default(6443),
+  kubeletPort: port.default(0),
+  nodeName: z
+    .string()
+    .regex(/^[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?$/, "must be a lower-case DNS name")
+    .default(defaultNodeName),
+  /** Key of the VM-size table: what the node reports as its capacity. */
+  vmSize: z.string().default("Standard_D4s_v3"),
+  hypervisor: z.enum(["auto", "qemu"]).default("auto"),
+  accel: z.enum(["auto", "kvm", "tcg"]).default("auto"),
+});
+
+export type NodeSettings = z.infer<typeof NodeSettingsSchema>;
+export type GivenSettings = { readonly [Key in keyof NodeSettings]?: unknown };
+
+const flagNames: Readonly<Record<keyof NodeSettings, string>> = {
+  listen: "--listen",
+  apiPort: "--api-port",
+  kubeletPort: "--kubelet-port",
+  nodeName: "--node-name",
+  vmSize: "--vm-size",
+  hypervisor: "--hypervisor",
+  accel: "--accel",
+};
+
+/** Lays flags over environment over the remembered settings. Throws USAGE naming the flag. */
+export function resolveSettings(
+  flags: GivenSettings,
+  env: NodeJS.ProcessEnv,
+  remembered: GivenSettings,
+): NodeSettings {
+  const merged: Record<string, unknown> = {};
+  for (const key of Object.keys(flagNames) as (keyof NodeSettings)[]) {
+    merged[key] = flags[key] ?? (env[environmentName(key)] || undefined) ?? remembered[key];
+  }
+  const parsed = NodeSettingsSchema.safeParse(merged);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const key = issue?.path[0] as keyof NodeSettings;
+  throw cliError("USAGE", `${flagNames[key]} cannot be "${String(merged[key])}"`, {
+    cause: new Error(issue?.message ?? "invalid"),
+    hint: "katasim up --help",
+  });
+}
+
+/** apiPort → KATASIM_API_PORT */
+export function environmentName(key: string): string {
+  return `KATASIM_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+export async function readRememberedSettings(paths: Paths): Promise<GivenSettings> {
+  try {
+    const parsed: unknown = JSON.parse(await readFile(settingsFile(paths), "utf8"));
+    // A field that no longer fits is forgotten: defaults are better than a start that fails for ever.
+    const known = NodeSettingsSchema.partial().safeParse(parsed);
+    return known.success ? (parsed as GivenSettings) : {};
+  } catch {
+    return {};
+  }
+}
+
+export async function rememberSettings(paths: Paths, settings: NodeSettings): Promise<void> {
+  const file = settingsFile(paths);
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  await writeFile(`${file}.tmp`, `${JSON.stringify(settings, null, 2)}\n`, { mode: 0o600 });
+  await rename(`${file}.tmp`, file);
+}
+
+function settingsFile(paths: Paths): string {
+  return join(paths.state, "settings.json");
+}

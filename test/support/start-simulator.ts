@@ -1,0 +1,106 @@
+/**
+ * A whole katasim for one test file: the built command, a home of its own, any free ports, genuine
+ * kubectl. Disposing stops it, asserts that nothing is left, and removes the home.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import {
+  type CommandOutcome,
+  createKubectl,
+  type Kubectl,
+  type RunOptions,
+  runProgram,
+} from "./kubectl.ts";
+import { findLeaks } from "./leaks.ts";
+import { makeTempHome, sharedCache } from "./temp-home.ts";
+import { waitUntil } from "./wait-until.ts";
+
+export interface Simulator extends AsyncDisposable {
+  readonly home: string;
+  readonly instance: string;
+  readonly kubeconfig: string;
+  readonly nodeName: string;
+  readonly kubectl: Kubectl;
+  /** Runs `katasim <args>` with this home and instance. */
+  katasim(args: readonly string[], options?: RunOptions): Promise<CommandOutcome>;
+  /** The same; rejects when the exit code is not 0. Answers stdout. */
+  katasimOk(args: readonly string[], options?: RunOptions): Promise<string>;
+  /** `up -d` again, after a `down` or a crash. */
+  up(args?: readonly string[]): Promise<CommandOutcome>;
+  leaks(): readonly string[];
+}
+
+export interface StartOptions {
+  /** Further flags of `up`. */
+  readonly up?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+const program = join(import.meta.dirname, "..", "..", "bin", "katasim");
+
+export async function startSimulator(options: StartOptions = {}): Promise<Simulator> {
+  const simulator = await makeSimulator(options);
+  try {
+    const started = await simulator.up();
+    if (started.exitCode !== 0) {
+      throw new Error(`katasim up exited with ${started.exitCode}\n${started.stderr}`);
+    }
+    return simulator;
+  } catch (error) {
+    await simulator.katasim(["down", "--delete", "--force"]);
+    throw error;
+  }
+}
+
+/** The same, not yet started: for tests of `up` itself. */
+export async function makeSimulator(options: StartOptions = {}): Promise<Simulator> {
+  if (!existsSync(join(import.meta.dirname, "..", "..", "dist", "katasim.mjs"))) {
+    throw new Error("dist/katasim.mjs is missing: run `npm run build` first");
+  }
+  const home = await makeTempHome();
+  const kubeconfig = join(home.path, "kubeconfig");
+  const env: NodeJS.ProcessEnv = {
+    ...process.env,
+    KATASIM_CACHE: sharedCache(),
+    KATASIM_HOME: home.path,
+    KATASIM_NAME: home.instance,
+    KUBECONFIG: kubeconfig,
+    ...options.env,
+  };
+  const katasim = (args: readonly string[], run: RunOptions = {}) =>
+    runProgram(program, args, { env, ...run });
+  const scope = { home: home.path, instance: home.instance };
+  return {
+    home: home.path,
+    instance: home.instance,
+    kubeconfig,
+    nodeName: "aks-nodepool1-12345678-vmss000000",
+    kubectl: createKubectl(kubeconfig, join(home.path, "kubectl-cache")),
+    katasim,
+    async katasimOk(args, run) {
+      const outcome = await katasim(args, run);
+      if (outcome.exitCode === 0) return outcome.stdout;
+      throw new Error(
+        `katasim ${args.join(" ")} exited with ${outcome.exitCode}\n${outcome.stderr}`,
+      );
+    },
+    up: (args = []) => katasim(["up", "-d", "--api-port", "0", ...(options.up ?? []), ...args]),
+    leaks: () => findLeaks(scope),
+    async [Symbol.asyncDispose]() {
+      const stopped = await katasim(["down", "--delete", "--grace", "1s"]);
+      try {
+        if (stopped.exitCode !== 0) {
+          throw new Error(`katasim down exited with ${stopped.exitCode}\n${stopped.stderr}`);
+        }
+        // A killed process stays in /proc until its parent has collected it.
+        await waitUntil(() => findLeaks(scope).length === 0, {
+          what: `instance ${home.instance} to leave nothing behind`,
+          timeoutMs: 10_000,
+          describe: () => findLeaks(scope).join("; "),
+        });
+      } finally {
+        await home[Symbol.asyncDispose]();
+      }
+    },
+  };
+}
