@@ -92,10 +92,13 @@ function readMessage(
     if (!type) return false;
     const nested = (ref: string, inner: Uint8Array) => readNested(ref, inner, depth + 1);
     if (type.array) {
-      const list = (target[wire.name] ??= []) as unknown[];
+      const list = (target[wire.name] as unknown[] | undefined) ?? [];
+      target[wire.name] = list;
       readElement(type.array, wireType, reader, nested, (item) => list.push(item));
     } else if (type.map) {
-      readMapEntry(type.map, reader.bytes(), nested, (target[wire.name] ??= {}) as object);
+      const map = (target[wire.name] as object | undefined) ?? {};
+      target[wire.name] = map;
+      readMapEntry(type.map, reader.bytes(), nested, map);
     } else {
       readElement(type, wireType, reader, nested, (value) => {
         const drop =
