@@ -18,7 +18,6 @@ export interface KubernetesObject {
     readonly uid?: string;
     readonly resourceVersion?: string;
     readonly deletionTimestamp?: string;
-    readonly [key: string]: unknown;
   };
 }
 
