@@ -4,7 +4,7 @@
  */
 import { parseDocument } from "yaml";
 import { messageOf } from "../../../common/errors.ts";
-import { requestError } from "../schema/errors.ts";
+import { apiError } from "../../errors.ts";
 import { duplicateFields, nestingDepth } from "./duplicate-keys.ts";
 import { decodeProtobuf } from "./protobuf.ts";
 
@@ -39,7 +39,7 @@ export function decodeBody(contentType: string, bytes: Buffer): DecodedBody {
     case "application/vnd.kubernetes.protobuf":
       return { object: decodeProtobuf(bytes), duplicateFields: [] };
   }
-  throw requestError(
+  throw apiError(
     "UNSUPPORTED_MEDIA_TYPE",
     `the body of the request was in an unknown format - accepted media types include: ${bodyMediaTypes.join(", ")}`,
   );
@@ -85,7 +85,7 @@ function isDeeperThan(value: unknown, levels: number): boolean {
 }
 
 function tooDeep(): Error {
-  return requestError("REQUEST_TOO_LARGE", `the body nests deeper than ${maxDepth} levels`);
+  return apiError("REQUEST_TOO_LARGE", `the body nests deeper than ${maxDepth} levels`);
 }
 
 /** How much of a bad body the message shows; the real server shows 30 bytes too. */
@@ -93,7 +93,7 @@ const shownLength = 30;
 
 function unreadable(format: string, text: string, cause: unknown): Error {
   const shown = text.length > shownLength ? `${text.slice(0, shownLength)} ...` : text || "<empty>";
-  return requestError(
+  return apiError(
     "BAD_REQUEST",
     `couldn't get version/kind; ${format} parse error: ${messageOf(cause)} (${shown})`,
     { cause },

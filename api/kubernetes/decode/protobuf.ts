@@ -5,8 +5,8 @@
  */
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { messageOf } from "../../../common/errors.ts";
+import { apiError } from "../../errors.ts";
 import { definitionNameFor, definitions, gvkOf } from "../schema/definitions.ts";
-import { requestError } from "../schema/errors.ts";
 import { fieldOf } from "../schema/schema.ts";
 import { type WireMessage, wireMessages } from "./field-numbers.ts";
 import { isZero, readElement, readMapEntry } from "./protobuf-values.ts";
@@ -19,18 +19,18 @@ const maxDepth = 64;
 /** Throws BadRequest for bytes that are no such message, UnsupportedMediaType for other kinds. */
 export function decodeProtobuf(bytes: Uint8Array): Record<string, unknown> {
   if (bytes.length < magic.length || !magic.equals(bytes.subarray(0, magic.length)))
-    throw requestError(
+    throw apiError(
       "BAD_REQUEST",
       "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]",
     );
   const unknown = guarded(() => readUnknown(bytes.subarray(magic.length)));
   const { apiVersion, kind } = unknown;
   if (unknown.contentEncoding !== "" || !["", protobufType].includes(unknown.contentType))
-    throw requestError("BAD_REQUEST", `the protobuf body holds ${unknown.contentType} content`);
+    throw apiError("BAD_REQUEST", `the protobuf body holds ${unknown.contentType} content`);
   const name = definitionNameFor(gvkOf(apiVersion, kind));
   const message = name === undefined ? undefined : wireMessages.get(name);
   if (name === undefined || message === undefined)
-    throw requestError(
+    throw apiError(
       "UNSUPPORTED_MEDIA_TYPE",
       `the body of the request is a ${kind || "nameless kind"} (${apiVersion}) in protobuf, which is read for other kinds only - accepted media types include: application/json, application/yaml`,
       { hint: "Send the object as JSON or YAML, for example with kubectl create -f." },
@@ -137,6 +137,6 @@ function guarded<T>(read: () => T): T {
   try {
     return read();
   } catch (cause) {
-    throw requestError("BAD_REQUEST", `proto: ${messageOf(cause)}`, { cause });
+    throw apiError("BAD_REQUEST", `proto: ${messageOf(cause)}`, { cause });
   }
 }

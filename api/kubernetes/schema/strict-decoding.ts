@@ -5,8 +5,8 @@
  */
 import type { SimError } from "../../../common/errors.ts";
 import { isQuantity, quantityErrorText } from "../../../common/quantity.ts";
+import { apiError } from "../../errors.ts";
 import { type FieldType, isRecord, shortName } from "./definitions.ts";
-import { requestError } from "./errors.ts";
 import { goTypeOf } from "./go-types.ts";
 import { fieldOf, type GroupVersionKind, schemaOf, structOf } from "./schema.ts";
 import { timeProblem } from "./time-form.ts";
@@ -35,7 +35,7 @@ export function strictDecodingError(gvk: GroupVersionKind, messages: readonly st
 }
 
 function undecodable(gvk: GroupVersionKind, problem: string): SimError {
-  return requestError(
+  return apiError(
     "BAD_REQUEST",
     `${gvk.kind} in version "${gvk.version}" cannot be handled as a ${gvk.kind}: ${problem}`,
   );
