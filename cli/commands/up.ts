@@ -69,7 +69,7 @@ export function addUp(program: Command, bind: Bind): void {
     if (options.dryRun) return dryRun(context, settings);
     if (options.reportOverIpc) return runAsDaemon(context, settings, waitMs, options);
     const owner = await readPidFile(context.paths.pidFile);
-    if (owner !== undefined) return alreadyRunning(context, options, owner.pid);
+    if (owner !== undefined) return alreadyRunning(context, settings, options, owner.pid);
     return options.detach
       ? upDetached(context, settings, options)
       : upForeground(context, settings, waitMs, options);
@@ -91,12 +91,14 @@ function dryRun(context: CommandContext, settings: NodeSettings): number {
 
 async function alreadyRunning(
   context: CommandContext,
+  settings: NodeSettings,
   options: UpOptions,
   pid: number,
 ): Promise<number> {
-  const { waitForNode } = await import("../node-status.ts");
+  const { waitForInstance } = await import("../node-status.ts");
   const entry = await readAdminEntry(context);
-  await waitForNode(context.paths, parseDurationMs(options.wait, "--wait"));
+  const waitMs = parseDurationMs(options.wait, "--wait");
+  await waitForInstance(context.paths, settings.nodeName, waitMs);
   await mergeKubeconfig(context, options);
   context.say(`katasim "${context.paths.name}" is already running (pid ${pid}) at ${entry.server}`);
   return 0;

@@ -1,0 +1,45 @@
+/** `katasim runtime list`: the runtime handlers of the node and whether they work on this machine. */
+import type { Command } from "commander";
+import { silentLogger } from "../../common/log.ts";
+import type { HandlerStatus } from "../../simulator/runtime-port.ts";
+import type { Column } from "../output/table.ts";
+import { type Bind, withOutput } from "../program.ts";
+import { readRememberedSettings, resolveSettings } from "../settings.ts";
+
+const columns: readonly Column<HandlerStatus>[] = [
+  { head: "HANDLER", cell: (handler) => handler.name },
+  { head: "SANDBOXED", cell: (handler) => (handler.sandboxed ? "yes" : "no") },
+  { head: "ENGINE", cell: (handler) => handler.engine },
+  { head: "SIZING", cell: (handler) => handler.sizingProfile },
+  { head: "HYPERVISOR", cell: (handler) => handler.hypervisor },
+  { head: "ACCEL", cell: (handler) => handler.accelerator },
+  { head: "USABLE", cell: (handler) => (handler.usable ? "yes" : "no") },
+  { head: "REASON", cell: (handler) => handler.reason },
+];
+
+export function addRuntime(program: Command, bind: Bind): void {
+  const group = program.command("runtime").description("runtime handlers of the node");
+  const list = withOutput(group.command("list").description("handlers, engines, and if they work"));
+  bind(list, async (context) => {
+    const { openNodeRuntime } = await import("../compose.ts");
+    const settings = resolveSettings({}, context.env, await readRememberedSettings(context.paths));
+    const { runtime, images } = openNodeRuntime({
+      paths: context.paths,
+      settings,
+      log: silentLogger,
+    });
+    try {
+      context.printList({
+        kind: "RuntimeHandler",
+        columns,
+        rows: await runtime.handlers(),
+        name: (handler) => handler.name,
+        empty: "no handlers",
+      });
+      return 0;
+    } finally {
+      await runtime.close();
+      images.close();
+    }
+  });
+}

@@ -1,0 +1,16 @@
+/** All checks of `katasim doctor`, run side by side, shown in this order. */
+import type { Paths } from "../../common/paths.ts";
+import type { NodeSettings } from "../settings.ts";
+import type { Check, CheckResult } from "./check.ts";
+import { guestChecks } from "./guest.ts";
+import { machineChecks } from "./machine.ts";
+import { programChecks } from "./programs.ts";
+
+export function checkAll(paths: Paths, settings: NodeSettings): Promise<readonly CheckResult[]> {
+  const checks: readonly Check[] = [
+    ...machineChecks(paths, settings.apiPort),
+    ...programChecks(),
+    ...guestChecks(paths),
+  ];
+  return Promise.all(checks.map((check) => check()));
+}
