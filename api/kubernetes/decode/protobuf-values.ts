@@ -5,6 +5,7 @@
  */
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import type { FieldType } from "../schema/definitions.ts";
+import { setField } from "../schema/records.ts";
 
 /** Reads a nested message of the definition named `ref`. */
 export type NestedReader = (ref: string, bytes: Uint8Array) => unknown;
@@ -63,12 +64,7 @@ export function readMapEntry(
     else value = readOne(type, wireType, reader, nested);
   }
   if (value === undefined) value = type.ref === undefined ? "" : {};
-  Object.defineProperty(into, key, {
-    value,
-    enumerable: true,
-    writable: true,
-    configurable: true,
-  });
+  setField(into, key, value);
 }
 
 /** What Go's omitempty leaves out. */

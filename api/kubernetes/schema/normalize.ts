@@ -2,8 +2,9 @@
  * What decoding into Go structs and encoding again does to an object: unknown fields and nulls go,
  * quantities and times take their canonical form. Source: the typed codec of apimachinery.
  */
-import { type FieldType, isRecord } from "./definitions.ts";
+import type { FieldType } from "./definitions.ts";
 import { canonicalQuantity } from "./quantity-form.ts";
+import { cloneJson, isRecord, setField } from "./records.ts";
 import { fieldOf, type GroupVersionKind, schemaOf, structOf } from "./schema.ts";
 import { canonicalTime } from "./time-form.ts";
 
@@ -13,7 +14,7 @@ import { canonicalTime } from "./time-form.ts";
  */
 export function normalizeObject<T>(gvk: GroupVersionKind, object: T): T {
   const schema = schemaOf(gvk);
-  return (schema ? normalize(schema.type, object) : structuredClone(object)) as T;
+  return (schema ? normalize(schema.type, object) : cloneJson(object)) as T;
 }
 
 function normalize(type: FieldType, value: unknown): unknown {
@@ -23,13 +24,13 @@ function normalize(type: FieldType, value: unknown): unknown {
   }
   if (isRecord(value)) {
     const struct = structOf(type);
-    if (!struct && !type.map) return structuredClone(value);
+    if (!struct && !type.map) return cloneJson(value);
     const result: Record<string, unknown> = {};
     for (const [key, child] of Object.entries(value)) {
       const childType = type.map ?? (struct && fieldOf(struct.definition, key));
       // A map keeps its null values as zero values in Go; dropping them only loses empty strings.
       if (!childType || child === null || child === undefined) continue;
-      setOwn(result, key, normalize(childType, child));
+      setField(result, key, normalize(childType, child));
     }
     return result;
   }
@@ -46,14 +47,4 @@ function scalar(type: FieldType, value: unknown): unknown {
       return typeof value === "string" ? canonicalTime(value, type.format) : value;
   }
   return value;
-}
-
-/** Plain assignment would call the setter for a key such as "__proto__". */
-function setOwn(target: Record<string, unknown>, key: string, value: unknown): void {
-  Object.defineProperty(target, key, {
-    value,
-    enumerable: true,
-    writable: true,
-    configurable: true,
-  });
 }

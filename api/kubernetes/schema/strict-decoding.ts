@@ -6,8 +6,9 @@
 import type { SimError } from "../../../common/errors.ts";
 import { isQuantity, quantityErrorText } from "../../../common/quantity.ts";
 import { apiError } from "../../errors.ts";
-import { type FieldType, isRecord, shortName } from "./definitions.ts";
+import { type FieldType, shortName } from "./definitions.ts";
 import { goTypeOf } from "./go-types.ts";
+import { isRecord } from "./records.ts";
 import { fieldOf, type GroupVersionKind, schemaOf, structOf } from "./schema.ts";
 import { timeProblem } from "./time-form.ts";
 
@@ -24,9 +25,14 @@ export function checkFields(gvk: GroupVersionKind, object: unknown): string[] {
 
 /** Throws BadRequest in the real words at the first value whose type does not fit its field. */
 export function checkTypes(gvk: GroupVersionKind, object: unknown): void {
-  const schema = schemaOf(gvk);
-  const problem = schema && typeProblem(schema.type, object, { struct: "", stack: [] });
+  const problem = decodingProblem(gvk, object);
   if (problem !== undefined) throw undecodable(gvk, problem);
+}
+
+/** The decoder's words for the first value whose type does not fit; undefined when all fit. */
+export function decodingProblem(gvk: GroupVersionKind, object: unknown): string | undefined {
+  const schema = schemaOf(gvk);
+  return schema && typeProblem(schema.type, object, { struct: "", stack: [] });
 }
 
 /** BadRequest for fieldValidation=Strict: unknown and duplicate fields, in this order. */
