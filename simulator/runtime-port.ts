@@ -237,8 +237,11 @@ export interface ImageRef {
 }
 
 export interface ImageService {
-  /** The image if it is here (under its own name or by alias). Never fetches. */
-  find(name: string): Promise<ImageRef | undefined>;
+  /**
+   * The image if it is here (under its own name or by alias). Never fetches. `substituteReason` as
+   * with `pull`.
+   */
+  find(name: string): Promise<(ImageRef & { readonly substituteReason?: string }) | undefined>;
   /**
    * Fetches it. Rejects with the registry's reason. When a configured substitute is served, the
    * answer's `substituteReason` says so in one plain sentence for the pod's events.
