@@ -23,7 +23,7 @@ export function addRuntime(program: Command, bind: Bind): void {
   bind(list, async (context) => {
     const { openNodeRuntime } = await import("../compose.ts");
     const settings = resolveSettings({}, context.env, await readRememberedSettings(context.paths));
-    const { runtime, images } = openNodeRuntime({
+    const { runtime, close } = await openNodeRuntime({
       paths: context.paths,
       settings,
       log: silentLogger,
@@ -38,8 +38,7 @@ export function addRuntime(program: Command, bind: Bind): void {
       });
       return 0;
     } finally {
-      await runtime.close();
-      images.close();
+      await close();
     }
   });
 }

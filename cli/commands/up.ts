@@ -8,6 +8,7 @@ import { parseDurationMs } from "../duration.ts";
 import { writeKubeconfigEntry } from "../kubeconfig/file.ts";
 import { reportFromError } from "../output/error-report.ts";
 import { cliObject, formatObject } from "../output/objects.ts";
+import { assertCanStart } from "../preflight.ts";
 import type { Bind } from "../program.ts";
 import {
   type GivenSettings,
@@ -70,6 +71,7 @@ export function addUp(program: Command, bind: Bind): void {
     if (options.reportOverIpc) return runAsDaemon(context, settings, waitMs, options);
     const owner = await readPidFile(context.paths.pidFile);
     if (owner !== undefined) return alreadyRunning(context, settings, options, owner.pid);
+    await assertCanStart(context.paths, settings);
     return options.detach
       ? upDetached(context, settings, options)
       : upForeground(context, settings, waitMs, options);

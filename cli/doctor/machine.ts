@@ -1,11 +1,11 @@
 /** The machine under katasim: user, memory, disk, ports, database driver. */
 import { existsSync } from "node:fs";
 import { readFile, statfs } from "node:fs/promises";
-import { createServer } from "node:net";
 import { dirname } from "node:path";
 import { messageOf } from "../../common/errors.ts";
 import type { Paths } from "../../common/paths.ts";
 import { readPidFile } from "../daemon/pid-file.ts";
+import { isPortFree } from "../port-owner.ts";
 import { type Check, failed, ok, warning } from "./check.ts";
 
 /** The preview profile's VM without limits (2048 MiB) and what QEMU and a shim take beside it. */
@@ -98,12 +98,4 @@ async function checkPort(paths: Paths, port: number): Promise<ReturnType<typeof 
     `port ${port} is taken on 127.0.0.1`,
     "katasim up --api-port 0 takes any free one",
   );
-}
-
-export function isPortFree(port: number, host = "127.0.0.1"): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", () => resolve(false));
-    server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)));
-  });
 }

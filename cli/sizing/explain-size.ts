@@ -7,6 +7,7 @@ import {
   sizeVm,
   sizingProfiles,
 } from "../../runtime-shim/index.ts";
+import { builtinHandlers, defaultHandler } from "../../simulator/runtime/index.ts";
 import { amounts, isSidecar, podLimits } from "../../simulator/sizing/pod-resources.ts";
 import { cliError } from "../errors.ts";
 import type { PodInput } from "./read-pods.ts";
@@ -29,13 +30,11 @@ export interface PodSize {
   readonly warnings: readonly string[];
 }
 
-/** The profiles of the built-in RuntimeClasses' handlers. */
-const profileOfClass: Readonly<Record<string, SizingProfileName>> = {
-  "kata-mshv-vm-isolation": "aks-preview",
-  "kata-vm-isolation": "aks-ga",
-  kata: "aks-ga",
-};
-const unsandboxedClasses = ["runc"];
+/** The built-in RuntimeClasses are named after their handlers; a class of the user's own is not known here. */
+function profileOf(runtimeClass: string): SizingProfileName | undefined {
+  const options = builtinHandlers.find(({ name }) => name === runtimeClass)?.options;
+  return options?.kind === "katasim" ? options.values.sizingProfile : undefined;
+}
 
 /** `runtimeClass` stands in for the pod's own. Throws USAGE for a class whose size nobody knows. */
 export function explainSize(pod: PodInput, runtimeClass?: string): PodSize {
@@ -47,7 +46,7 @@ export function explainSize(pod: PodInput, runtimeClass?: string): PodSize {
     ),
     ...spec.containers.map((one) => describe(one, "container")),
   ];
-  if (name === undefined || unsandboxedClasses.includes(name)) {
+  if (name === undefined || name === defaultHandler) {
     return {
       pod: pod.name,
       runtimeClass: name,
@@ -57,10 +56,10 @@ export function explainSize(pod: PodInput, runtimeClass?: string): PodSize {
       warnings: [],
     };
   }
-  const profile = profileOfClass[name];
+  const profile = profileOf(name);
   if (profile === undefined) {
     throw cliError("USAGE", `RuntimeClass "${name}" has no sizing profile`, {
-      hint: `use one of: ${[...Object.keys(profileOfClass), ...unsandboxedClasses].join(", ")}`,
+      hint: `use one of: ${builtinHandlers.map((handler) => handler.name).join(", ")}`,
     });
   }
   const limits = podLimits(spec);

@@ -2,12 +2,13 @@
  * Leaves nothing of an instance but its state folder: pods through the runtime first, then whatever the
  * kernel still lists under its folders. Idempotent, and works without a daemon and after any crash.
  */
+import { existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { systemClock } from "../../common/clock.ts";
 import { isSimError, messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import type { Paths } from "../../common/paths.ts";
-import { openNodeRuntime } from "../compose.ts";
+import { openNodeNetwork, openNodeRuntime } from "../compose.ts";
 import { cliError } from "../errors.ts";
 import type { NodeSettings } from "../settings.ts";
 import { mountsUnder, processesUnder } from "./leftovers.ts";
@@ -35,22 +36,18 @@ export async function sweepInstance(options: SweepOptions): Promise<SweepResult>
   const { paths, log } = options;
   const problems: string[] = [];
   let stopped = 0;
-  const { runtime, network, images } = openNodeRuntime(options);
   try {
-    await runtime.recover();
-    const result = await stopPods(runtime, options.graceMs);
-    stopped = result.stopped;
-    problems.push(...result.failures);
+    stopped = await stopRecordedPods(options, problems);
   } catch (error) {
     // Broken records: the kernel's lists below still find everything.
     if (!isSimError(error)) log.error({ err: error }, "the runtime's records cannot be used");
     problems.push(messageOf(error));
   }
-  await runtime.close();
-  images.close();
   const strays = await killStrays(paths);
   await unmountAll([paths.run, paths.pods]);
-  await network.destroy().catch((error: unknown) => problems.push(messageOf(error)));
+  await openNodeNetwork(paths, log)
+    .destroy()
+    .catch((error: unknown) => problems.push(messageOf(error)));
   const left = [
     ...processesUnder(paths.run).map(({ pid, command }) => `process ${pid}: ${command}`),
     ...mountsUnder([paths.run, paths.pods]).map((point) => `mount ${point}`),
@@ -65,6 +62,20 @@ export async function sweepInstance(options: SweepOptions): Promise<SweepResult>
   for (const problem of problems) log.warn({ problem }, "trouble while stopping");
   await removeRunFolder(paths);
   return { stopped, strays };
+}
+
+async function stopRecordedPods(options: SweepOptions, problems: string[]): Promise<number> {
+  // An instance that was never started has no records, and must not get a database by being stopped.
+  if (!existsSync(options.paths.database)) return 0;
+  const { runtime, close } = await openNodeRuntime(options);
+  try {
+    await runtime.recover();
+    const { stopped, failures } = await stopPods(runtime, options.graceMs);
+    problems.push(...failures);
+    return stopped;
+  } finally {
+    await close();
+  }
 }
 
 async function killStrays(paths: Paths): Promise<number> {

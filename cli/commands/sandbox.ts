@@ -1,0 +1,116 @@
+/** `katasim sandbox list|show|console`: the pods' sandboxes as the node's records and shims know them. */
+import type { Command } from "commander";
+import { cliError } from "../errors.ts";
+import { interruptSignal } from "../interrupts.ts";
+import { printLog } from "../log-follower.ts";
+import { cliObject } from "../output/objects.ts";
+import { type Column, humanDuration } from "../output/table.ts";
+import { type Bind, withOutput } from "../program.ts";
+import { findSandbox, listSandboxes, type SandboxView } from "../sandboxes.ts";
+
+const columns: readonly Column<SandboxView>[] = [
+  { head: "ID", cell: (sandbox) => sandbox.id.slice(0, 12) },
+  { head: "NAMESPACE", cell: (sandbox) => sandbox.namespace },
+  { head: "POD", cell: (sandbox) => sandbox.pod },
+  { head: "HANDLER", cell: (sandbox) => sandbox.handler },
+  { head: "STATE", cell: (sandbox) => sandbox.state },
+  {
+    head: "VM",
+    cell: (sandbox) => sandbox.vm && `${sandbox.vm.hypervisor}/${sandbox.vm.accelerator}`,
+  },
+  { head: "VCPU", cell: (sandbox) => sandbox.vm?.vcpus },
+  { head: "MEMORY", cell: (sandbox) => sandbox.vm && `${sandbox.vm.memoryMib}Mi` },
+  { head: "RESIDENT", cell: (sandbox) => `${Math.round(sandbox.residentBytes / 2 ** 20)}Mi` },
+  { head: "AGE", cell: (sandbox) => humanDuration(Date.now() - sandbox.createdAtMs) },
+  { head: "IP", cell: (sandbox) => sandbox.ip, wide: true },
+  { head: "KERNEL", cell: (sandbox) => sandbox.vm?.kernelRelease, wide: true },
+  { head: "VMM PID", cell: (sandbox) => sandbox.vm?.vmmPid, wide: true },
+  { head: "SHIM PID", cell: (sandbox) => sandbox.shimPid, wide: true },
+  { head: "REASON", cell: (sandbox) => sandbox.reason, wide: true },
+];
+
+export function addSandbox(program: Command, bind: Bind): void {
+  const group = program.command("sandbox").description("the sandboxes of the node's pods");
+
+  bind(
+    withOutput(group.command("list").description("all sandboxes, with their VMs")),
+    async (context) => {
+      context.printList({
+        kind: "Sandbox",
+        columns,
+        rows: await listSandboxes(context.paths),
+        name: (sandbox) => `sandbox/${sandbox.id}`,
+        empty: "no sandboxes: kubectl apply a pod first",
+      });
+      return 0;
+    },
+  );
+
+  const show = withOutput(group.command("show"))
+    .description("one sandbox: sizing, processes, files, command line")
+    .argument("<sandbox>", "sandbox id (a unique beginning will do) or pod name");
+  bind(show, async (context) => {
+    const sandbox = await findSandbox(context.paths, show.args[0] ?? "");
+    context.printObject(cliObject("Sandbox", sandbox), () => formatSandbox(sandbox));
+    return 0;
+  });
+
+  const console = group
+    .command("console")
+    .description("follow the console of a sandbox's VM")
+    .argument("<sandbox>", "sandbox id (a unique beginning will do) or pod name")
+    .option("--no-follow", "print what is there and stop");
+  bind(console, async (context) => {
+    const { follow } = console.opts<{ follow: boolean }>();
+    const sandbox = await findSandbox(context.paths, console.args[0] ?? "");
+    if (sandbox.consoleLog === undefined) {
+      throw cliError("NOT_FOUND", `sandbox ${sandbox.id.slice(0, 12)} has no console`, {
+        hint: sandbox.sandboxed
+          ? "wait until its VM has booted"
+          : "it runs on the node's own kernel: use kubectl logs",
+      });
+    }
+    const interrupts = interruptSignal();
+    try {
+      await printLog({
+        file: sandbox.consoleLog,
+        // A boot is a few hundred lines: all of it.
+        tail: 10_000,
+        follow,
+        write: (line) => context.print(`${line}\n`),
+        signal: interrupts.signal,
+      });
+      return interrupts.exitCode() ?? 0;
+    } finally {
+      interrupts.dispose();
+    }
+  });
+}
+
+function formatSandbox(sandbox: SandboxView): string {
+  const { vm } = sandbox;
+  const rows: readonly (readonly [string, string | number | undefined])[] = [
+    ["Id", sandbox.id],
+    ["Pod", `${sandbox.namespace}/${sandbox.pod}`],
+    ["Handler", sandbox.handler],
+    ["State", sandbox.state],
+    ["Reason", sandbox.reason],
+    ["IP", sandbox.ip],
+    ["Created", new Date(sandbox.createdAtMs).toISOString()],
+    ["Bundle", sandbox.bundle],
+    ["Shim", sandbox.shimPid === undefined ? undefined : `pid ${sandbox.shimPid}`],
+    ["Resident", `${Math.round(sandbox.residentBytes / 2 ** 20)} MiB (shim and VMM)`],
+    ["VM", vm && `${vm.hypervisor} ${vm.hypervisorVersion} on ${vm.accelerator}, pid ${vm.vmmPid}`],
+    ["Size", vm && `${vm.vcpus} vCPU, ${vm.memoryMib} MiB`],
+    ...(vm?.sizing ?? []).map((line) => ["", line] as const),
+    ["Kernel", vm?.kernelRelease],
+    ["Boot id", vm?.bootId],
+    ["Start", vm && `${vm.startKind}, ${vm.bootMs} ms`],
+    ["Console", sandbox.consoleLog],
+    ["Command", vm?.argv.join(" ")],
+  ];
+  return rows
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${(key && `${key}:`).padEnd(10)} ${value}\n`)
+    .join("");
+}

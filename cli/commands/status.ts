@@ -1,0 +1,140 @@
+/** `katasim status`: is the node up, and what runs on it. Exit code 0 running, 1 degraded, 4 not running. */
+import type { Command } from "commander";
+import { messageOf } from "../../common/errors.ts";
+import type { CommandContext } from "../context.ts";
+import { readPidFile } from "../daemon/pid-file.ts";
+import { residentBytesOf } from "../daemon/process-memory.ts";
+import { cliObject } from "../output/objects.ts";
+import { formatTable } from "../output/table.ts";
+import { type Bind, withOutput } from "../program.ts";
+import { listSandboxes, type SandboxView } from "../sandboxes.ts";
+import { readAdminEntry } from "./kubeconfig.ts";
+
+interface Part {
+  readonly part: string;
+  readonly state: string;
+  readonly ok: boolean;
+  readonly reason: string | undefined;
+}
+
+export interface InstanceStatus {
+  readonly name: string;
+  readonly state: "running" | "degraded" | "stopped";
+  readonly pid: number | undefined;
+  readonly server: string | undefined;
+  readonly parts: readonly Part[];
+  readonly sandboxes: readonly SandboxView[];
+  /** Resident memory: the daemon's, and all shims' and VMMs'. */
+  readonly daemonBytes: number;
+  readonly sandboxBytes: number;
+}
+
+const exitCodes = { running: 0, degraded: 1, stopped: 4 } as const;
+
+export function addStatus(program: Command, bind: Bind): void {
+  const command = withOutput(program.command("status")).description(
+    "node, API and sandboxes; exit code 0 running, 1 degraded, 4 not running",
+  );
+  bind(command, async (context) => {
+    const status = await readStatus(context);
+    context.printObject(cliObject("Status", status), () => formatStatus(context, status));
+    if (status.state === "stopped") {
+      const { name } = context.paths;
+      context.say(`start it: katasim up -d${name === "default" ? "" : ` --name ${name}`}`);
+    }
+    return exitCodes[status.state];
+  });
+}
+
+async function readStatus(context: CommandContext): Promise<InstanceStatus> {
+  const { paths } = context;
+  const owner = await readPidFile(paths.pidFile);
+  const sandboxes = await listSandboxes(paths);
+  const sandboxBytes = sandboxes.reduce((sum, sandbox) => sum + sandbox.residentBytes, 0);
+  const common = { name: paths.name, sandboxes, sandboxBytes };
+  if (owner === undefined) {
+    // Pods outlive a killed daemon: then the node is not stopped, it has lost its agent.
+    const alive = sandboxes.some(({ state }) => state === "ready");
+    const reason = alive ? "the daemon has gone; its pods still run" : undefined;
+    return {
+      ...common,
+      state: alive ? "degraded" : "stopped",
+      pid: undefined,
+      server: undefined,
+      parts: [{ part: "daemon", state: "not running", ok: false, reason }],
+      daemonBytes: 0,
+    };
+  }
+  const daemon: Part = { part: "daemon", state: `pid ${owner.pid}`, ok: true, reason: undefined };
+  const { server, parts } = await askCluster(context);
+  const all = [daemon, ...parts];
+  return {
+    ...common,
+    state: all.every(({ ok }) => ok) ? "running" : "degraded",
+    pid: owner.pid,
+    server,
+    parts: all,
+    daemonBytes: residentBytesOf(owner.pid),
+  };
+}
+
+async function askCluster(
+  context: CommandContext,
+): Promise<{ readonly server: string | undefined; readonly parts: readonly Part[] }> {
+  try {
+    const { readCluster } = await import("../node-status.ts");
+    const entry = await readAdminEntry(context);
+    const { server, nodes, pods } = await readCluster(entry);
+    const running = pods.filter(({ phase }) => phase === "Running").length;
+    return {
+      server,
+      parts: [
+        { part: "api", state: server, ok: true, reason: undefined },
+        ...nodes.map(({ name, ready, message, kubeletPort }) => ({
+          part: `node ${name}`,
+          state: ready ? `Ready, kubelet port ${kubeletPort ?? "unknown"}` : "NotReady",
+          ok: ready,
+          reason: ready ? undefined : message,
+        })),
+        {
+          part: "pods",
+          state: `${running} of ${pods.length} running`,
+          ok: true,
+          reason: undefined,
+        },
+      ],
+    };
+  } catch (error) {
+    const reason = messageOf(error);
+    return { server: undefined, parts: [{ part: "api", state: "no answer", ok: false, reason }] };
+  }
+}
+
+function formatStatus(context: CommandContext, status: InstanceStatus): string {
+  const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
+  const rows = [
+    ...status.parts,
+    {
+      part: "memory",
+      state: `daemon ${mib(status.daemonBytes)}, sandboxes ${mib(status.sandboxBytes)}`,
+      ok: true,
+      reason: undefined,
+    },
+    ...status.sandboxes.map((sandbox) => ({
+      part: `sandbox ${sandbox.id.slice(0, 12)}`,
+      state: `${sandbox.state}, ${sandbox.namespace}/${sandbox.pod}, ${sandbox.handler}`,
+      ok: sandbox.state === "ready",
+      reason: sandbox.reason,
+    })),
+  ];
+  const table = formatTable(
+    [
+      { head: "PART", cell: (row) => row.part },
+      { head: "STATE", cell: (row) => row.state },
+      { head: "REASON", cell: (row) => row.reason ?? "" },
+    ],
+    rows,
+    { headers: context.headers },
+  );
+  return `katasim "${status.name}" is ${status.state}\n${table.replaceAll(/ +<none>$/gm, "")}`;
+}

@@ -1,0 +1,36 @@
+/** What must be true before `up` starts anything: cheap checks with the exit code and words of a refusal. */
+import { isIP } from "node:net";
+import type { Paths } from "../common/paths.ts";
+import { readPidFile } from "./daemon/pid-file.ts";
+import { cliError } from "./errors.ts";
+import { assertPortFree } from "./port-owner.ts";
+import type { NodeSettings } from "./settings.ts";
+
+/** AF_UNIX paths end at 107 bytes; the longest name under `sockets` is shorter than this. */
+const socketNameBytes = 40;
+const socketPathBytes = 107;
+
+/** Throws MACHINE_LACKS, PORT_TAKEN or USAGE. */
+export async function assertCanStart(paths: Paths, settings: NodeSettings): Promise<void> {
+  if (process.platform !== "linux" || process.arch !== "x64") {
+    throw cliError("MACHINE_LACKS", "katasim needs Linux on x86-64", {
+      cause: new Error(`this is ${process.platform} on ${process.arch}`),
+      hint: "run it on an x86-64 Linux machine or VM",
+    });
+  }
+  if (process.getuid?.() !== 0) {
+    throw cliError("MACHINE_LACKS", "katasim needs root to make namespaces and mounts", {
+      hint: "sudo katasim up -d",
+    });
+  }
+  if (Buffer.byteLength(paths.sockets) + socketNameBytes > socketPathBytes) {
+    throw cliError("USAGE", `the path ${paths.sockets} is too long for unix sockets`, {
+      hint: "use a shorter folder: --home /tmp/k",
+    });
+  }
+  // A live owner holds the ports itself; the pid file decides that case.
+  if ((await readPidFile(paths.pidFile)) !== undefined) return;
+  const host = isIP(settings.listen) ? settings.listen : "127.0.0.1";
+  await assertPortFree(settings.apiPort, host, "--api-port");
+  await assertPortFree(settings.kubeletPort, host, "--kubelet-port");
+}

@@ -1,0 +1,121 @@
+/**
+ * The sandboxes of an instance, read-only: the node's records, what shims left in their bundles, and /proc.
+ * Needs no daemon, so it tells the truth after a crash, too.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Paths } from "../common/paths.ts";
+import { readExitReason, readVmRecord, type VmRecord } from "../runtime-shim/index.ts";
+import {
+  builtinHandlers,
+  openRuntimeRecords,
+  type SandboxRecord,
+  sandboxLayout,
+} from "../simulator/runtime/index.ts";
+import { identifyProcess } from "./daemon/process-identity.ts";
+import { residentBytesOf } from "./daemon/process-memory.ts";
+import { cliError } from "./errors.ts";
+
+export interface SandboxView {
+  readonly id: string;
+  readonly namespace: string;
+  readonly pod: string;
+  readonly podUid: string;
+  readonly handler: string;
+  readonly sandboxed: boolean;
+  /** As recorded, but "notready" when its shim or VMM has gone since. */
+  readonly state: "creating" | "ready" | "notready";
+  readonly reason: string | undefined;
+  readonly ip: string | undefined;
+  readonly createdAtMs: number;
+  readonly bundle: string;
+  readonly shimPid: number | undefined;
+  /** Resident memory of shim and VMM. */
+  readonly residentBytes: number;
+  readonly shimLog: string | undefined;
+  readonly consoleLog: string | undefined;
+  readonly vm: VmRecord | undefined;
+}
+
+/** Newest last; empty when the instance was never started. */
+export async function listSandboxes(paths: Paths): Promise<readonly SandboxView[]> {
+  if (!existsSync(paths.database)) return [];
+  let records: ReturnType<typeof openRuntimeRecords> | undefined;
+  try {
+    records = openRuntimeRecords(paths.database);
+    return records.sandboxes().map((record) => viewOf(paths, record));
+  } catch (error) {
+    throw cliError("DATABASE_CORRUPT", `cannot read ${paths.database}`, {
+      cause: error,
+      hint: "katasim down --delete forgets the cluster and starts afresh",
+    });
+  } finally {
+    records?.close();
+  }
+}
+
+/** By id, a unique beginning of it, `namespace/pod` or `pod`. Throws NOT_FOUND or USAGE. */
+export async function findSandbox(paths: Paths, wanted: string): Promise<SandboxView> {
+  return pickSandbox(await listSandboxes(paths), wanted);
+}
+
+export function pickSandbox(all: readonly SandboxView[], wanted: string): SandboxView {
+  const byPod = all.filter(
+    ({ namespace, pod }) => pod === wanted || `${namespace}/${pod}` === wanted,
+  );
+  const matches =
+    byPod.length > 0 ? byPod : all.filter(({ id }) => wanted !== "" && id.startsWith(wanted));
+  // A restarted pod has an old sandbox beside the new one: people mean the new one.
+  const uids = new Set(matches.map(({ podUid }) => podUid));
+  const found = matches.at(-1);
+  if (found === undefined) {
+    throw cliError("NOT_FOUND", `there is no sandbox "${wanted}"`, {
+      hint: "katasim sandbox list",
+    });
+  }
+  if (uids.size > 1) {
+    const names = matches.map(
+      ({ id, namespace, pod }) => `${id.slice(0, 12)} (${namespace}/${pod})`,
+    );
+    throw cliError("USAGE", `"${wanted}" could be ${names.join(" or ")}`, {
+      hint: "give more of the id, or NAMESPACE/POD",
+    });
+  }
+  return found;
+}
+
+function viewOf(paths: Paths, record: SandboxRecord): SandboxView {
+  const { folder, bundle } = sandboxLayout(paths, record.id);
+  const vm = readVmRecord(bundle);
+  const handler = builtinHandlers.find(({ name }) => name === record.handler);
+  const lost = whoDied(record, vm);
+  const file = (path: string) => (existsSync(path) ? path : undefined);
+  return {
+    id: record.id,
+    namespace: record.spec.podNamespace,
+    pod: record.spec.podName,
+    podUid: record.spec.podUid,
+    handler: record.handler,
+    sandboxed: handler?.sandboxed ?? vm !== undefined,
+    state: record.state === "ready" && lost !== undefined ? "notready" : record.state,
+    reason: record.reason ?? readExitReason(bundle)?.reason ?? lost,
+    ip: record.ip,
+    createdAtMs: record.createdAtMs,
+    bundle,
+    shimPid: record.shimPid ?? vm?.shimPid,
+    residentBytes: [record.shimPid ?? vm?.shimPid, vm?.vmmPid]
+      .filter((pid) => pid !== undefined)
+      .reduce((sum, pid) => sum + residentBytesOf(pid), 0),
+    shimLog: file(join(bundle, "shim.log")) ?? file(join(folder, "shim.log")),
+    consoleLog: vm === undefined ? undefined : file(vm.consoleLog),
+    vm,
+  };
+}
+
+function whoDied(record: SandboxRecord, vm: VmRecord | undefined): string | undefined {
+  if (record.state !== "ready") return undefined;
+  const gone = (pid: number | undefined) => pid !== undefined && identifyProcess(pid) === undefined;
+  if (gone(vm?.vmmPid)) return `its virtual machine monitor (pid ${vm?.vmmPid}) has gone`;
+  if (gone(record.shimPid)) return `its shim (pid ${record.shimPid}) has gone`;
+  return undefined;
+}

@@ -1,0 +1,86 @@
+// The product's promise in one file: the two manifests of Microsoft's Pod Sandboxing page, genuine
+// kubectl, two kernels.
+import { readFileSync } from "node:fs";
+import { release } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { waitReady } from "../support/pods.ts";
+import { type Simulator, startSimulator } from "../support/start-simulator.ts";
+
+const manifests = join(import.meta.dirname, "..", "..", "scripts", "demo-pods");
+const hostBootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+
+describe("the main job", () => {
+  let simulator: Simulator;
+  const exec = async (pod: string, command: string) =>
+    (await simulator.kubectl.ok(["exec", pod, "--", "/bin/sh", "-c", command])).trim();
+  const bootId = (pod: string) => exec(pod, "cat /proc/sys/kernel/random/boot_id");
+
+  beforeAll(async () => {
+    simulator = await startSimulator();
+    await simulator.kubectl.ok(["apply", "-f", join(manifests, "trusted.yaml")]);
+    await simulator.kubectl.ok(["apply", "-f", join(manifests, "untrusted.yaml")]);
+    await waitReady(simulator.kubectl, "trusted");
+    await waitReady(simulator.kubectl, "untrusted");
+  });
+  afterAll(async () => {
+    await simulator?.[Symbol.asyncDispose]();
+  });
+
+  it("runs the trusted pod on this machine's kernel", async () => {
+    expect(await exec("trusted", "uname -r")).toBe(release());
+    expect(await bootId("trusted")).toBe(hostBootId);
+  });
+
+  it("runs the untrusted pod on a kernel of its own", async () => {
+    expect(await exec("untrusted", "uname -r")).not.toBe(release());
+    const own = await bootId("untrusted");
+    expect(own).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+    expect(own).not.toBe(hostBootId);
+  });
+
+  it("gives the sandbox the size that `katasim size` announces", async () => {
+    const manifest = join(manifests, "untrusted.yaml");
+    const size = JSON.parse(await simulator.katasimOk(["size", manifest, "-o", "json"]));
+    expect(size).toMatchObject({ kind: "PodSize", vcpus: 1, memoryMib: 2048 });
+    expect(await exec("untrusted", "nproc")).toBe("1");
+    const kib = Number(await exec("untrusted", "awk '/MemTotal/ {print $2}' /proc/meminfo"));
+    // The kernel keeps some of the 2048 MiB for itself.
+    expect(kib).toBeGreaterThan(1850 * 1024);
+    expect(kib).toBeLessThanOrEqual(2048 * 1024);
+  });
+
+  it("keeps the pods' output", async () => {
+    for (const pod of ["trusted", "untrusted"]) {
+      expect(await simulator.kubectl.ok(["logs", pod])).toMatch(/^(\.\n)+$/);
+    }
+  });
+
+  it("lists the sandbox with its VM and the trusted one without", async () => {
+    const list = JSON.parse(await simulator.katasimOk(["sandbox", "list", "-o", "json"]));
+    expect(list).toMatchObject({ apiVersion: "katasim/v1", kind: "SandboxList" });
+    const of = (pod: string) => list.items.find((item: { pod: string }) => item.pod === pod);
+    expect(of("trusted").vm).toBeUndefined();
+    expect(of("untrusted")).toMatchObject({ state: "ready", handler: "kata-mshv-vm-isolation" });
+    expect(of("untrusted").vm.bootId).toBe(await bootId("untrusted"));
+    expect(of("untrusted").vm.kernelRelease).toBe(await exec("untrusted", "uname -r"));
+    expect(of("untrusted").residentBytes).toBeGreaterThan(50 * 2 ** 20);
+  });
+
+  it("shows the guest's console", async () => {
+    const console = await simulator.katasimOk(["sandbox", "console", "untrusted", "--no-follow"]);
+    expect(console).toMatch(/Linux version \d/);
+  });
+
+  it("is running by its own account", async () => {
+    const status = await simulator.katasim(["status", "-o", "json"]);
+    expect(status.exitCode).toBe(0);
+    expect(JSON.parse(status.stdout)).toMatchObject({ kind: "Status", state: "running" });
+  });
+
+  it("is already running for a second up", async () => {
+    const again = await simulator.up();
+    expect(again.exitCode).toBe(0);
+    expect(again.stderr).toContain("is already running");
+  });
+});
