@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -100,13 +101,33 @@ static void make_folders(void)
 	mount_at("mqueue", "/dev/mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 }
 
+/* Descriptors 0 to 2 must be taken, or a pipe of ours would land there and meet a program's. */
+static void open_stdio(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int i = 0; i < 3; i++)
+		dup2(fd, i);
+	if (fd > 2)
+		close(fd);
+}
+
+/* What programs inherit unless their own spec says otherwise: containerd's limit, not the kernel's. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit = {.rlim_cur = 1048576, .rlim_max = 1048576};
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		warn("RLIMIT_NOFILE");
+}
+
 void boot(void)
 {
 	umask(022);
 	int old_root = leave_initramfs();
+	open_stdio();
 	log_open();
 	load_modules(old_root);
 	close(old_root);
+	raise_file_limit();
 	make_folders();
 	prepare_cgroups();
 	if (netlink_link_up("lo") < 0)

@@ -5,12 +5,16 @@
 #include "link.h"
 #include "log.h"
 #include "loop.h"
+#include "processes.h"
+#include "uevents.h"
 
 int main(void)
 {
 	signal(SIGPIPE, SIG_IGN);
 	boot();
 	loop_init();
+	processes_open();
+	uevents_open();
 	link_open();
 	note("ready");
 	loop_run();

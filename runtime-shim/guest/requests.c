@@ -6,15 +6,41 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "container-verbs.h"
+#include "containers.h"
+#include "dial.h"
+#include "disks.h"
 #include "identity.h"
 #include "link.h"
+#include "network.h"
+#include "power.h"
 #include "protocol.h"
+#include "shared-files.h"
+#include "stats.h"
 
 typedef void verb_handler(struct request *r);
 
 static verb_handler *const handlers[] = {
 	[VERB_HELLO] = verb_hello,
 	[VERB_IDENTITY] = verb_identity,
+	[VERB_NETWORK] = verb_network,
+	[VERB_MOUNT_DISK] = verb_mount_disk,
+	[VERB_UNMOUNT_DISK] = verb_unmount_disk,
+	[VERB_WRITE_FILE] = verb_write_file,
+	[VERB_REMOVE_PATH] = verb_remove_path,
+	[VERB_CREATE_CONTAINER] = verb_create_container,
+	[VERB_START] = verb_start,
+	[VERB_EXEC] = verb_exec,
+	[VERB_SIGNAL] = verb_signal,
+	[VERB_RESIZE] = verb_resize,
+	[VERB_REMOVE_CONTAINER] = verb_remove_container,
+	[VERB_UPDATE] = verb_update,
+	[VERB_STATS] = verb_stats,
+	[VERB_PROCESSES] = verb_processes,
+	[VERB_PAUSE] = verb_pause,
+	[VERB_RESUME] = verb_resume,
+	[VERB_DIAL] = verb_dial,
+	[VERB_SHUTDOWN] = verb_shutdown,
 };
 
 /*
@@ -36,10 +62,16 @@ static void *take(struct request *r, size_t length, size_t align)
 	return arena + at;
 }
 
+void request_restart(struct request *r, uint32_t id, const uint8_t *fields, size_t length)
+{
+	*r = (struct request){.id = id, .fields = {.at = fields, .end = fields + length}};
+	arena_used = 0;
+}
+
 void request_handle(uint32_t id, uint8_t verb, const uint8_t *fields, size_t length)
 {
-	struct request r = {.id = id, .fields = {.at = fields, .end = fields + length}};
-	arena_used = 0;
+	struct request r;
+	request_restart(&r, id, fields, length);
 	if (verb >= sizeof(handlers) / sizeof(*handlers) || !handlers[verb])
 		link_error(id, ENOSYS, "unknown verb %u", verb);
 	else
@@ -64,18 +96,23 @@ uint64_t request_u64(struct request *r, const struct field *f)
 	return value;
 }
 
-const char *request_text(struct request *r, const struct field *f)
+const char *request_bytes(struct request *r, const struct field *f)
 {
-	if (!field_is_text(f)) {
-		snprintf(r->problem, sizeof(r->problem), "field %u holds a NUL byte", f->tag);
-		return "";
-	}
 	char *text = take(r, (size_t)f->length + 1, 1);
 	if (!text)
 		return "";
 	memcpy(text, f->bytes, f->length);
 	text[f->length] = '\0';
 	return text;
+}
+
+const char *request_text(struct request *r, const struct field *f)
+{
+	if (!field_is_text(f)) {
+		snprintf(r->problem, sizeof(r->problem), "field %u holds a NUL byte", f->tag);
+		return "";
+	}
+	return request_bytes(r, f);
 }
 
 void request_list(struct request *r, struct texts *list, const struct field *f)

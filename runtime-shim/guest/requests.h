@@ -21,10 +21,14 @@ struct texts {
 /* Parses the verb's fields and serves it. Every request gets one reply, now or later. */
 void request_handle(uint32_t id, uint8_t verb, const uint8_t *fields, size_t length);
 
+/* Starts parsing anew from kept bytes, for work that had to wait. Frees all texts and lists. */
+void request_restart(struct request *r, uint32_t id, const uint8_t *fields, size_t length);
 /* The next field; false at the end and when the rest is malformed (then request_failed). */
 bool request_field(struct request *r, struct field *f);
 uint64_t request_u64(struct request *r, const struct field *f);
 const char *request_text(struct request *r, const struct field *f);
+/* The field's bytes with a NUL behind them; there may be more inside. */
+const char *request_bytes(struct request *r, const struct field *f);
 /* Appends the field's text to a list. */
 void request_list(struct request *r, struct texts *list, const struct field *f);
 void request_unknown(struct request *r, const struct field *f);

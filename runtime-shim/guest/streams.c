@@ -76,45 +76,49 @@ static void source_rearm(struct source *s)
 	watch_want(&s->watch, may_read(s) ? EPOLLIN : 0);
 }
 
-/* False when the source has ended and is freed. */
-static bool source_read(struct source *s)
+enum read_result { READ_SOME, READ_NOTHING, READ_HELD_UP, READ_ENDED /* and freed */ };
+
+static enum read_result source_read(struct source *s)
 {
 	static uint8_t buffer[DATA_MAX];
 	if (!may_read(s)) {
 		source_rearm(s);
-		return true;
+		return READ_HELD_UP;
 	}
 	size_t most = s->id == 0 || s->window > DATA_MAX ? DATA_MAX : (size_t)s->window;
 	ssize_t n = read(s->watch.fd, buffer, most);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return true;
+		return READ_NOTHING;
 	/* EIO is how a terminal says that its last user has closed it. */
 	if (n <= 0) {
 		source_finish(s);
-		return false;
+		return READ_ENDED;
 	}
 	if (s->id != 0) {
 		s->window -= (uint64_t)n;
 		link_data(s->id, buffer, (size_t)n);
 	}
-	if (s->quiet.set)
-		timer_start(&s->quiet, QUIET_MS, s->quiet.fired);
 	source_rearm(s);
-	return true;
+	return READ_SOME;
 }
+
+static void source_quiet(struct timer *t);
 
 static void source_ready(struct watch *w, uint32_t events)
 {
 	(void)events;
-	source_read(OWNER_OF(w, struct source, watch));
+	struct source *s = OWNER_OF(w, struct source, watch);
+	if (source_read(s) == READ_SOME && s->quiet.set)
+		timer_start(&s->quiet, QUIET_MS, source_quiet);
 }
 
 static void source_quiet(struct timer *t)
 {
 	struct source *s = OWNER_OF(t, struct source, quiet);
-	if (may_read(s))
+	enum read_result result = source_read(s);
+	if (result == READ_NOTHING)
 		source_finish(s);
-	else /* it is the host that is silent */
+	else if (result != READ_ENDED) /* a busy moment, or it is the host that is silent */
 		timer_start(&s->quiet, QUIET_MS, source_quiet);
 }
 
@@ -136,8 +140,8 @@ struct source *source_open(uint32_t id, int fd, void (*ended)(void *), void *own
 
 void source_drain(struct source *s)
 {
-	timer_start(&s->quiet, QUIET_MS, source_quiet);
-	source_read(s);
+	if (source_read(s) != READ_ENDED)
+		timer_start(&s->quiet, QUIET_MS, source_quiet);
 }
 
 void source_close(struct source *s)

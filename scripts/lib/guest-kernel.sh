@@ -2,8 +2,7 @@
 # installed on the host. Sourced by build-guest.
 
 # What the guest needs beside what is built in; dependencies are found from the files themselves.
-guest_modules=(virtio_pci virtio_console virtio_blk erofs overlay virtio_net virtio_rng
-	vmw_vsock_virtio_transport)
+guest_modules=(virtio_pci virtio_console virtio_blk erofs overlay virtio_net virtio_rng)
 
 # Small kernels first: they boot faster and have all a guest needs.
 kernel_candidates() {

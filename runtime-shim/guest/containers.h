@@ -1,0 +1,50 @@
+/* Containers: their cgroup, their processes, and what happens to them. */
+#ifndef KATASIM_CONTAINERS_H
+#define KATASIM_CONTAINERS_H
+
+#include "loop.h"
+#include "requests.h"
+
+enum { CONTAINER_ID_MAX = 127 };
+
+struct process;
+
+struct container {
+	struct container *next;
+	char id[CONTAINER_ID_MAX + 1];
+	int cgroup;
+	/* cgroup.events (emptied, frozen) and memory.events (out of memory). */
+	struct watch events;
+	struct watch memory;
+	uint64_t oom_kills;
+	uint64_t memory_limit;
+	/* A pidfd of the first process, or -1. */
+	int first_process;
+	struct process *first;
+	int process_count;
+	bool share_pid;
+	bool paused;
+	uint32_t pause_request;
+	uint32_t remove_request;
+	bool removing;
+	struct timer remove_deadline;
+};
+
+struct container *container_find(const char *id);
+struct container *containers_first(void);
+/* The container, or NULL when parsing failed or there is none; then the request was answered. */
+struct container *container_of_request(struct request *r, const char *id);
+
+/* Called by processes: one is gone for good. */
+void container_process_gone(struct container *c);
+/* Called by processes: the first process was reaped. */
+void container_first_exited(struct container *c);
+/* Called by processes: the container could not be made; it goes with its process. */
+void container_discard(struct container *c);
+/* Sends OOM events for kills not yet told; the number of kills so far. */
+uint64_t container_check_memory(struct container *c);
+
+void verb_create_container(struct request *r);
+void verb_remove_container(struct request *r);
+
+#endif
