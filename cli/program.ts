@@ -63,7 +63,6 @@ export function createProgram(bind: Bind, streams: Streams): Command {
     )
     .version(katasimVersion, "-V, --version", "print the version")
     .helpOption("-h, --help", "show help")
-    .helpCommand(false)
     .option("-n, --name <name>", "instance to act on (env: KATASIM_NAME)")
     .option("--home <dir>", "keep everything under this folder (env: KATASIM_HOME)")
     .option("-v, --verbose", "say more; -vv shows stacks", (_, count: number) => count + 1, 0)
@@ -119,7 +118,10 @@ function quieten(command: Command, streams: Streams): void {
     outputError: () => {},
   });
   command.configureHelp({ showGlobalOptions: true });
-  for (const child of command.commands) quieten(child, streams);
+  for (const child of command.commands) {
+    child.helpCommand(false);
+    quieten(child, streams);
+  }
 }
 
 function usageError(error: CommanderError, program: Command, argv: readonly string[]): Error {

@@ -1,6 +1,5 @@
 /** `katasim doctor`: does this machine have what is needed, and what mends it. */
 import type { Command } from "commander";
-import { checkAll } from "../doctor/checks.ts";
 import { cliObject } from "../output/objects.ts";
 import { type Bind, withOutput } from "../program.ts";
 import { readRememberedSettings, resolveSettings } from "../settings.ts";
@@ -11,6 +10,7 @@ export function addDoctor(program: Command, bind: Bind): void {
   );
   bind(command, async (context) => {
     const settings = resolveSettings({}, context.env, await readRememberedSettings(context.paths));
+    const { checkAll } = await import("../doctor/checks.ts");
     const results = await checkAll(context.paths, settings);
     const broken = results.filter((result) => result.state === "failed").length;
     const { green, yellow, red } = context.colors;

@@ -8,7 +8,6 @@ import { cliError } from "../errors.ts";
 import { printLog } from "../log-follower.ts";
 import { readLogLine } from "../output/log-lines.ts";
 import type { Bind } from "../program.ts";
-import { findSandbox } from "../sandboxes.ts";
 
 const daemonComponents = ["all", "agent", "api"] as const;
 const sandboxComponents = ["shim", "console"] as const;
@@ -62,6 +61,7 @@ async function logFile(
       hint: `katasim logs --component ${component} POD; katasim sandbox list shows them`,
     });
   }
+  const { findSandbox } = await import("../sandboxes.ts");
   const found = await findSandbox(context.paths, sandbox);
   const file = component === "console" ? found.consoleLog : found.shimLog;
   if (file !== undefined) return file;

@@ -6,7 +6,7 @@ import { printLog } from "../log-follower.ts";
 import { cliObject } from "../output/objects.ts";
 import { type Column, humanDuration } from "../output/table.ts";
 import { type Bind, withOutput } from "../program.ts";
-import { findSandbox, listSandboxes, type SandboxView } from "../sandboxes.ts";
+import type { SandboxView } from "../sandboxes.ts";
 
 const columns: readonly Column<SandboxView>[] = [
   { head: "ID", cell: (sandbox) => sandbox.id.slice(0, 12) },
@@ -29,12 +29,16 @@ const columns: readonly Column<SandboxView>[] = [
   { head: "REASON", cell: (sandbox) => sandbox.reason, wide: true },
 ];
 
+/** Loaded on use: records and protobuf messages would slow down `--help`. */
+const sandboxes = () => import("../sandboxes.ts");
+
 export function addSandbox(program: Command, bind: Bind): void {
   const group = program.command("sandbox").description("the sandboxes of the node's pods");
 
   bind(
     withOutput(group.command("list").description("all sandboxes, with their VMs")),
     async (context) => {
+      const { listSandboxes } = await sandboxes();
       context.printList({
         kind: "Sandbox",
         columns,
@@ -50,6 +54,7 @@ export function addSandbox(program: Command, bind: Bind): void {
     .description("one sandbox: sizing, processes, files, command line")
     .argument("<sandbox>", "sandbox id (a unique beginning will do) or pod name");
   bind(show, async (context) => {
+    const { findSandbox } = await sandboxes();
     const sandbox = await findSandbox(context.paths, show.args[0] ?? "");
     context.printObject(cliObject("Sandbox", sandbox), () => formatSandbox(sandbox));
     return 0;
@@ -62,6 +67,7 @@ export function addSandbox(program: Command, bind: Bind): void {
     .option("--no-follow", "print what is there and stop");
   bind(console, async (context) => {
     const { follow } = console.opts<{ follow: boolean }>();
+    const { findSandbox } = await sandboxes();
     const sandbox = await findSandbox(context.paths, console.args[0] ?? "");
     if (sandbox.consoleLog === undefined) {
       throw cliError("NOT_FOUND", `sandbox ${sandbox.id.slice(0, 12)} has no console`, {

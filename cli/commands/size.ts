@@ -3,8 +3,7 @@ import type { Command } from "commander";
 import type { CommandContext } from "../context.ts";
 import { cliObject } from "../output/objects.ts";
 import { type Bind, withOutput } from "../program.ts";
-import { explainSize, type PodSize } from "../sizing/explain-size.ts";
-import { readPods } from "../sizing/read-pods.ts";
+import type { PodSize } from "../sizing/explain-size.ts";
 
 export function addSize(program: Command, bind: Bind): void {
   const command = withOutput(program.command("size"))
@@ -14,6 +13,8 @@ export function addSize(program: Command, bind: Bind): void {
   bind(command, async (context) => {
     const [file = "-"] = command.args;
     const { runtimeClass } = command.opts<{ runtimeClass?: string }>();
+    const { readPods } = await import("../sizing/read-pods.ts");
+    const { explainSize } = await import("../sizing/explain-size.ts");
     const pods = await readPods(file, context.streams.stdin);
     const sizes = pods.map((pod) => explainSize(pod, runtimeClass));
     print(context, sizes);

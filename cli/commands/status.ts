@@ -7,7 +7,7 @@ import { residentBytesOf } from "../daemon/process-memory.ts";
 import { cliObject } from "../output/objects.ts";
 import { formatTable } from "../output/table.ts";
 import { type Bind, withOutput } from "../program.ts";
-import { listSandboxes, type SandboxView } from "../sandboxes.ts";
+import type { SandboxView } from "../sandboxes.ts";
 import { readAdminEntry } from "./kubeconfig.ts";
 
 interface Part {
@@ -49,6 +49,7 @@ export function addStatus(program: Command, bind: Bind): void {
 async function readStatus(context: CommandContext): Promise<InstanceStatus> {
   const { paths } = context;
   const owner = await readPidFile(paths.pidFile);
+  const { listSandboxes } = await import("../sandboxes.ts");
   const sandboxes = await listSandboxes(paths);
   const sandboxBytes = sandboxes.reduce((sum, sandbox) => sum + sandbox.residentBytes, 0);
   const common = { name: paths.name, sandboxes, sandboxBytes };
