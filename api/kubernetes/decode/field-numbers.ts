@@ -97,6 +97,36 @@ export const wireMessages: ReadonlyMap<string, WireMessage> = new Map([
   ]),
 ]);
 
+/** Fields that Go writes even when empty, though OpenAPI calls them optional. */
+const alwaysWritten = new Set(["reportingComponent", "reportingInstance"]);
+
+/**
+ * Whether a field's zero value is kept: true for pointers, false for plain scalars, undefined for
+ * messages that are not listed here.
+ */
+export function keepsZero(definitionName: string, field: string): boolean | undefined {
+  const message = wireMessages.get(definitionName);
+  return message && (alwaysWritten.has(field) || keepsZeroIn(message, field));
+}
+
+function keepsZeroIn(message: WireMessage, field: string): boolean | undefined {
+  for (const wire of message.values()) {
+    if (wire.embedded !== undefined) {
+      const embedded = wireMessages.get(wire.embedded);
+      const found = embedded && keepsZeroIn(embedded, field);
+      if (found !== undefined) return found;
+    } else if (wire.name === field) {
+      return wire.keepsZero;
+    }
+  }
+  return undefined;
+}
+
+/** What Go's omitempty leaves out. */
+export function isZero(value: unknown): boolean {
+  return value === "" || value === 0 || value === false;
+}
+
 function parse(packageName: string, text: string): Map<string, WireMessage> {
   const messages = new Map<string, Map<number, WireField>>();
   let current = new Map<number, WireField>();

@@ -67,11 +67,6 @@ export function readMapEntry(
   setField(into, key, value);
 }
 
-/** What Go's omitempty leaves out. */
-export function isZero(value: unknown): boolean {
-  return value === "" || value === 0 || value === false;
-}
-
 function isVarint(type: FieldType): boolean {
   return type.type === "boolean" || type.type === "integer";
 }

@@ -8,8 +8,8 @@ import { messageOf } from "../../../common/errors.ts";
 import { apiError } from "../../errors.ts";
 import { definitionNameFor, definitions, gvkOf } from "../schema/definitions.ts";
 import { fieldOf } from "../schema/schema.ts";
-import { type WireMessage, wireMessages } from "./field-numbers.ts";
-import { isZero, readElement, readMapEntry } from "./protobuf-values.ts";
+import { isZero, type WireMessage, wireMessages } from "./field-numbers.ts";
+import { readElement, readMapEntry } from "./protobuf-values.ts";
 
 const magic = Buffer.from([0x6b, 0x38, 0x73, 0x00]);
 

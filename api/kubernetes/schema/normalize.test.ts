@@ -81,3 +81,46 @@ describe("canonicalQuantity", () => {
     );
   });
 });
+
+describe("zero values", () => {
+  const pod = { group: "", version: "v1", kind: "Pod" };
+
+  it("go where Go has no pointer, and stay where it has one", () => {
+    expect(
+      normalizeObject(pod, {
+        metadata: { name: "p", labels: {}, finalizers: [], generation: 0 },
+        spec: {
+          hostNetwork: false,
+          hostname: "",
+          automountServiceAccountToken: false,
+          terminationGracePeriodSeconds: 0,
+          securityContext: { runAsUser: 0 },
+          containers: [
+            { name: "", args: [], tty: false, env: [{ name: "A", value: "" }], resources: {} },
+          ],
+          volumes: [{ name: "v", emptyDir: {} }],
+        },
+        status: {},
+      }),
+    ).toEqual({
+      metadata: { name: "p" },
+      spec: {
+        automountServiceAccountToken: false,
+        terminationGracePeriodSeconds: 0,
+        securityContext: { runAsUser: 0 },
+        containers: [{ name: "", env: [{ name: "A" }], resources: {} }],
+        volumes: [{ name: "v", emptyDir: {} }],
+      },
+      status: {},
+    });
+  });
+
+  it("is idempotent", () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        const once = normalizeObject(pod, { metadata: value, spec: value });
+        expect(normalizeObject(pod, once)).toEqual(once);
+      }),
+    );
+  });
+});

@@ -1,11 +1,13 @@
 /**
- * What decoding into Go structs and encoding again does to an object: unknown fields and nulls go,
- * quantities and times take their canonical form. Source: the typed codec of apimachinery.
+ * What decoding into Go structs and encoding again does to an object: unknown fields, nulls and zero
+ * values that mean nothing go, quantities and times take their canonical form. Source: the typed
+ * codec of apimachinery, Go's omitempty.
  */
+import { isZero, keepsZero } from "../decode/field-numbers.ts";
 import type { FieldType } from "./definitions.ts";
 import { canonicalQuantity } from "./quantity-form.ts";
 import { cloneJson, isRecord, setField } from "./records.ts";
-import { fieldOf, type GroupVersionKind, schemaOf, structOf } from "./schema.ts";
+import { fieldOf, type GroupVersionKind, type Struct, schemaOf, structOf } from "./schema.ts";
 import { canonicalTime } from "./time-form.ts";
 
 /**
@@ -30,11 +32,20 @@ function normalize(type: FieldType, value: unknown): unknown {
       const childType = type.map ?? (struct && fieldOf(struct.definition, key));
       // A map keeps its null values as zero values in Go; dropping them only loses empty strings.
       if (!childType || child === null || child === undefined) continue;
+      if (struct && isOmitted(struct, key, childType, child)) continue;
       setField(result, key, normalize(childType, child));
     }
     return result;
   }
   return scalar(type, value);
+}
+
+/** True for the zero value of a field that is no pointer: Go cannot tell it from an absent one. */
+function isOmitted(struct: Struct, field: string, type: FieldType, value: unknown): boolean {
+  if (struct.definition.required?.includes(field)) return false;
+  if (type.array) return Array.isArray(value) && value.length === 0;
+  if (type.map) return isRecord(value) && Object.keys(value).length === 0;
+  return isZero(value) && keepsZero(struct.name, field) === false;
 }
 
 function scalar(type: FieldType, value: unknown): unknown {

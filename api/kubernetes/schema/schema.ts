@@ -36,8 +36,14 @@ export function schemaOf(gvk: GroupVersionKind): SchemaNode | undefined {
   return ref === undefined ? undefined : { type: { ref }, merge: noFact };
 }
 
-/** The struct a node holds, with its OpenAPI name; undefined for scalars, lists and maps. */
-export function structOf(type: FieldType): { name: string; definition: Definition } | undefined {
+/** A Go struct: its OpenAPI name and its definition. */
+export interface Struct {
+  readonly name: string;
+  readonly definition: Definition;
+}
+
+/** The struct a node holds; undefined for scalars, lists and maps. */
+export function structOf(type: FieldType): Struct | undefined {
   if (type.ref === undefined) return undefined;
   const definition = definitions.get(type.ref);
   return definition && { name: type.ref, definition };
