@@ -4,19 +4,17 @@
  */
 import type { SimError } from "../../common/errors.ts";
 import { apiError } from "../errors.ts";
+import {
+  causeTypeOf,
+  type FieldError,
+  fieldErrorBody,
+  formatFieldErrors,
+} from "./admission/validation/field-error.ts";
 import { qualifiedKind, qualifiedName } from "./define-resource.ts";
 
 interface ResourceName {
   readonly group: string;
   readonly plural: string;
-}
-
-/** field.Error: one thing wrong at one place. */
-export interface FieldProblem {
-  readonly field: string;
-  readonly type: string;
-  readonly value?: unknown;
-  readonly detail: string;
 }
 
 export function notFound(resource: ResourceName, name: string): SimError {
@@ -71,58 +69,20 @@ export function methodNotAllowed(): SimError {
 export function invalid(
   kind: { readonly group: string; readonly kind: string },
   name: string,
-  problems: readonly FieldProblem[],
+  problems: readonly FieldError[],
 ): SimError {
-  const texts = [...new Set(problems.map((problem) => `${problem.field}: ${bodyOf(problem)}`))];
-  const all = texts.length === 1 ? texts[0] : `[${texts.join(", ")}]`;
-  return apiError("INVALID", `${qualifiedKind(kind)} "${name}" is invalid: ${all}`, {
+  return apiError("INVALID", formatFieldErrors(qualifiedKind(kind), name, problems), {
     details: {
       name,
       group: kind.group,
       kind: kind.kind,
       causes: problems.map((problem) => ({
-        reason: (fieldTypes[problem.type] ?? otherType).reason,
-        message: bodyOf(problem),
+        reason: causeTypeOf(problem.type),
+        message: fieldErrorBody(problem),
         field: problem.field,
       })),
     },
   });
-}
-
-interface FieldTypeWords {
-  readonly words: string;
-  readonly reason: string;
-  readonly showsValue: boolean;
-}
-
-const otherType: FieldTypeWords = {
-  words: "Invalid value",
-  reason: "FieldValueInvalid",
-  showsValue: true,
-};
-
-const fieldTypes: Readonly<Record<string, FieldTypeWords>> = {
-  Required: { words: "Required value", reason: "FieldValueRequired", showsValue: false },
-  Forbidden: { words: "Forbidden", reason: "FieldValueForbidden", showsValue: false },
-  TooLong: { words: "Too long", reason: "FieldValueTooLong", showsValue: false },
-  InternalError: { words: "Internal error", reason: "InternalError", showsValue: false },
-  Invalid: otherType,
-  TypeInvalid: { words: "Invalid value", reason: "FieldValueTypeInvalid", showsValue: true },
-  NotSupported: {
-    words: "Unsupported value",
-    reason: "FieldValueNotSupported",
-    showsValue: true,
-  },
-  Duplicate: { words: "Duplicate value", reason: "FieldValueDuplicate", showsValue: true },
-  NotFound: { words: "Not found", reason: "FieldValueNotFound", showsValue: true },
-  TooMany: { words: "Too many", reason: "FieldValueTooMany", showsValue: true },
-};
-
-function bodyOf(problem: FieldProblem): string {
-  const { words, showsValue } = fieldTypes[problem.type] ?? otherType;
-  const value =
-    showsValue && problem.value !== undefined ? `: ${JSON.stringify(problem.value)}` : "";
-  return `${words}${value}${problem.detail === "" ? "" : `: ${problem.detail}`}`;
 }
 
 function details(resource: ResourceName, name: string): Record<string, unknown> {

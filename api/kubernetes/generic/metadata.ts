@@ -2,6 +2,7 @@
 import { rfc3339 } from "../../../common/clock.ts";
 import { nameSuffix, newUid } from "../../../common/ids.ts";
 import { apiError } from "../../errors.ts";
+import { invalid as invalidField } from "../admission/validation/field-error.ts";
 import type { ResourceDefinition } from "../define-resource.ts";
 import type { KubeObject } from "../object.ts";
 import { conflict, invalid, objectModified } from "../status-errors.ts";
@@ -57,9 +58,7 @@ export function carryMetadata(
     throw conflict(definition, name, objectModified);
   }
   if (to.name && to.name !== from.name) {
-    throw invalid(definition, name, [
-      { field: "metadata.name", type: "Invalid", value: to.name, detail: "field is immutable" },
-    ]);
+    throw invalid(definition, name, [invalidField("metadata.name", to.name, "field is immutable")]);
   }
   for (const field of [
     "name",

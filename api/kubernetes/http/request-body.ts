@@ -4,6 +4,7 @@
  */
 import { apiError } from "../../errors.ts";
 import { applyDefaults } from "../admission/defaults.ts";
+import { notSupported } from "../admission/validation/field-error.ts";
 import { decodeBody } from "../decode/body.ts";
 import {
   apiVersionOf,
@@ -110,11 +111,6 @@ function fieldValidationOf(request: KubeRequest): FieldValidation {
   const value = request.query.get("fieldValidation") || "Warn";
   if (value === "Ignore" || value === "Strict" || value === "Warn") return value;
   throw invalid({ group: "meta.k8s.io", kind: "CreateOptions" }, "", [
-    {
-      field: "fieldValidation",
-      type: "NotSupported",
-      value,
-      detail: 'supported values: "Ignore", "Strict", "Warn"',
-    },
+    notSupported("fieldValidation", value, ["Ignore", "Strict", "Warn"]),
   ]);
 }

@@ -1,5 +1,6 @@
 /** One verb on one resource: from a request to an answer. Source: apiserver pkg/endpoints/handlers. */
 import { apiError } from "../../errors.ts";
+import { invalid as invalidField, notSupported } from "../admission/validation/field-error.ts";
 import type { ResourceDefinition, Verb } from "../define-resource.ts";
 import { createObject } from "../generic/create.ts";
 import { deleteObject } from "../generic/delete.ts";
@@ -131,12 +132,7 @@ export function writeOptions(request: KubeRequest): WriteOptions {
   const dryRun = request.query.getAll("dryRun").filter((value) => value !== "");
   if (dryRun.some((value) => value !== "All")) {
     throw invalid({ group: "meta.k8s.io", kind: "CreateOptions" }, "", [
-      {
-        field: "dryRun",
-        type: "NotSupported",
-        value: dryRun,
-        detail: 'supported values: "All"',
-      },
+      notSupported("dryRun", dryRun, ["All"]),
     ]);
   }
   return { dryRun: dryRun.length > 0, warn: request.warn };
@@ -159,12 +155,7 @@ export function assertUrlMatches(
   assertNamespace(object, path.namespace);
   if (definition.updateNeedsVersion && !resourceVersion) {
     throw invalid(definition, name, [
-      {
-        field: "metadata.resourceVersion",
-        type: "Invalid",
-        value: 0,
-        detail: "must be specified for an update",
-      },
+      invalidField("metadata.resourceVersion", 0, "must be specified for an update"),
     ]);
   }
 }

@@ -2,6 +2,7 @@
 import { rfc3339 } from "../../../common/clock.ts";
 import type { Binding, Pod } from "../../../proto/kubernetes/gen/types.ts";
 import { apiError } from "../../errors.ts";
+import { notSupported, required } from "../admission/validation/field-error.ts";
 import type { ApiContext } from "../context.ts";
 import type { ActionRequest } from "../define-resource.ts";
 import { updateObject } from "../generic/update.ts";
@@ -13,18 +14,11 @@ export function bindPod(context: ApiContext, request: ActionRequest): KubeObject
   const binding = request.body as unknown as Binding;
   const target = binding.target;
   if (!target?.name) {
-    throw invalid({ group: "", kind: "Binding" }, request.name, [
-      { field: "target.name", type: "Required", detail: "" },
-    ]);
+    throw invalid({ group: "", kind: "Binding" }, request.name, [required("target.name")]);
   }
   if (target.kind !== undefined && target.kind !== "Node" && target.kind !== "Minion") {
     throw invalid({ group: "", kind: "Binding" }, request.name, [
-      {
-        field: "target.kind",
-        type: "NotSupported",
-        value: target.kind,
-        detail: 'supported values: "Node", "<empty>"',
-      },
+      notSupported("target.kind", target.kind, ["Node", "<empty>"]),
     ]);
   }
   const definition = context.registry.stored("pods");
