@@ -1,0 +1,233 @@
+/**
+ * The node's container runtime: routes every verb of `runtime-port.ts` to the shim of the sandbox's
+ * handler, as containerd's CRI part does. One adapter for every containerd shim v2.
+ */
+
+import { EventEmitter } from "node:events";
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { type Clock, systemClock } from "../../common/clock.ts";
+import { messageOf } from "../../common/errors.ts";
+import type { Logger } from "../../common/log.ts";
+import type { Paths } from "../../common/paths.ts";
+import type { ShimOptions } from "../../runtime-shim/index.ts";
+import type { ImageStore } from "../images/index.ts";
+import type { PodNetwork } from "../network/index.ts";
+import type { AttachSession, ContainerRuntime, RuntimeEvent } from "../runtime-port.ts";
+import { wantsBootstrapParams } from "./bootstrap.ts";
+import { hostCgroupVersion } from "./cgroups.ts";
+import { createContainer, startContainer } from "./container-start.ts";
+import { cleanUpByBinary, recordExit, recordOom, stopContainer } from "./container-stop.ts";
+import type { RuntimeContext } from "./context.ts";
+import { runtimeError } from "./errors.ts";
+import { type EventFeed, startEventFeed } from "./event-feed.ts";
+import { execInContainer, resize } from "./exec.ts";
+import { handlerOptions } from "./handler-options.ts";
+import { foldersBesideProgram, handlerStatus, shimOf } from "./handler-status.ts";
+import { builtinHandlers, findHandler, type HandlerConfig } from "./handler-table.ts";
+import { removeTree } from "./host-mounts.ts";
+import { containerLayout } from "./layout.ts";
+import { createLiveState, type LiveContainer } from "./live-state.ts";
+import { portForward } from "./port-forward.ts";
+import { openRuntimeRecords } from "./records.ts";
+import { recoverSandboxes } from "./recover.ts";
+import { removeSandboxFiles, runSandbox, teardownSandbox } from "./sandbox-lifecycle.ts";
+import { shimVersion } from "./shim-binary.ts";
+import { sandboxExited, watchShim } from "./shim-watch.ts";
+import { containerStatus, sandboxStatus } from "./statuses.ts";
+import { sandboxUsage } from "./usage.ts";
+
+export interface ContainerRuntimeOptions {
+  readonly paths: Paths;
+  /** Default: `builtinHandlers`. */
+  readonly handlers?: readonly HandlerConfig[];
+  readonly images: ImageStore;
+  readonly network: PodNetwork;
+  readonly log: Logger;
+  readonly clock?: Clock;
+  /** Forces a rung for every handler of our shim; default "auto". */
+  readonly hypervisor?: ShimOptions["hypervisor"];
+  readonly accel?: ShimOptions["accel"];
+  /** Further options of our shim for every handler of the node. */
+  readonly shimOptions?: Partial<ShimOptions>;
+  /** Folders searched for shims before PATH; default: the one beside this program. */
+  readonly shimFolders?: readonly string[];
+}
+
+/** Opens the records at once; nothing else happens before `recover()`. */
+export function createContainerRuntime(options: ContainerRuntimeOptions): ContainerRuntime {
+  const { paths, network, log } = options;
+  const handlers = options.handlers ?? builtinHandlers;
+  const shimFolders = options.shimFolders ?? foldersBesideProgram();
+  const records = openRuntimeRecords(paths.database);
+  const state = createLiveState(records);
+  const events = new EventEmitter();
+  // One for the agent's queue, one each for tests and progress: no leak to warn of.
+  events.setMaxListeners(50);
+  const eventsSocket = join(paths.sockets, "events.sock");
+  const katasim: Partial<ShimOptions> = {
+    guestDir: paths.guest,
+    socketDir: paths.sockets,
+    probeCacheDir: paths.guest,
+    ...(options.hypervisor === undefined ? {} : { hypervisor: options.hypervisor }),
+    ...(options.accel === undefined ? {} : { accel: options.accel }),
+    ...options.shimOptions,
+  };
+  const versions = new Map<string, Promise<string | undefined>>();
+  let feed: EventFeed | undefined;
+
+  const context: RuntimeContext = {
+    paths,
+    images: options.images,
+    network,
+    clock: options.clock ?? systemClock,
+    log,
+    state,
+    namespace: `katasim-${paths.name}`,
+    cgroupVersion: hostCgroupVersion(),
+    handler: (name) => findHandler(handlers, name),
+    async command(handler) {
+      return {
+        binary: shimOf(handler, shimFolders),
+        namespace: context.namespace,
+        address: join(paths.sockets, "containerd.sock"),
+        eventsAddress: eventsSocket,
+        debug: katasim.logLevel === "debug",
+      };
+    },
+    options: (handler) => handlerOptions(handler, { runcRoot: join(paths.run, "runc"), katasim }),
+    async wantsBootstrapParams(handler) {
+      // Only shims built from containerd tell its version; ours takes either.
+      if (handler.options.kind === "katasim") return false;
+      const binary = shimOf(handler, shimFolders);
+      const version = versions.get(binary) ?? shimVersion(binary);
+      versions.set(binary, version);
+      return wantsBootstrapParams((await version) ?? "");
+    },
+    emit: (event) => void events.emit("event", event),
+  };
+
+  async function recover(): Promise<void> {
+    await mkdir(paths.sandboxes, { recursive: true, mode: 0o711 });
+    feed = await startEventFeed(eventsSocket, eventSink(context), log);
+    await recoverSandboxes(context);
+  }
+
+  async function removeContainer(container: LiveContainer): Promise<void> {
+    const { id, sandboxId } = container.record;
+    await stopContainer(context, container, 0);
+    if (container.record.inShim)
+      await cleanUpByBinary(context, container, "the container was removed");
+    container.io?.close();
+    const layout = containerLayout(paths, sandboxId, id);
+    await removeTree(layout.bundle);
+    await removeTree(layout.layer);
+    const fifos = [layout.stdin, layout.stdout, layout.stderr];
+    await Promise.all(fifos.map((fifo) => rm(fifo, { force: true })));
+    state.dropContainer(id);
+  }
+
+  function attach(container: LiveContainer, wantsStdin: boolean): AttachSession {
+    const { id, state: containerState } = container.record;
+    const { tasks } = state.sandboxOf(container);
+    if (containerState !== "running" || container.io === undefined || tasks === undefined) {
+      throw runtimeError(
+        "CONTAINER_WRONG_STATE",
+        `failed to attach container "${id}": container is in ${`container_${containerState}`.toUpperCase()} state`,
+      );
+    }
+    const client = container.io.attach(wantsStdin);
+    return { ...client, resize: (columns, rows) => resize(tasks, { id }, columns, rows) };
+  }
+
+  return {
+    handlers: () =>
+      Promise.all(
+        handlers.map((handler) => handlerStatus(handler, { paths, shimFolders, katasim })),
+      ),
+    async runSandbox(handler, spec, signal) {
+      const sandbox = await runSandbox(context, handler, spec, signal);
+      if (sandbox.tasks !== undefined) watchShim(context, sandbox, sandbox.tasks);
+      return sandboxStatus(context, sandbox);
+    },
+    async sandboxStatus(id) {
+      const found = state.findSandbox(id);
+      return found === undefined ? undefined : sandboxStatus(context, found);
+    },
+    listSandboxes: async () => state.sandboxes().map((sandbox) => sandboxStatus(context, sandbox)),
+    async stopSandbox(id) {
+      const found = state.findSandbox(id);
+      if (found !== undefined) await teardownSandbox(context, found);
+    },
+    async removeSandbox(id) {
+      const found = state.findSandbox(id);
+      if (found === undefined) return;
+      await teardownSandbox(context, found);
+      await removeSandboxFiles(context, found);
+    },
+    createContainer: async (sandboxId, spec) =>
+      containerStatus(await createContainer(context, state.sandbox(sandboxId), spec)),
+    async startContainer(id) {
+      const container = state.container(id);
+      await startContainer(context, container);
+      return containerStatus(container);
+    },
+    async stopContainer(id, graceMs) {
+      const found = state.findContainer(id);
+      if (found !== undefined) await stopContainer(context, found, graceMs);
+    },
+    async removeContainer(id) {
+      const found = state.findContainer(id);
+      if (found !== undefined) await removeContainer(found);
+    },
+    async containerStatus(id) {
+      const found = state.findContainer(id);
+      return found === undefined ? undefined : containerStatus(found);
+    },
+    listContainers: async (sandboxId) =>
+      [...(state.findSandbox(sandboxId)?.containers.values() ?? [])].map(containerStatus),
+    exec: async (id, wanted) => execInContainer(context, state.container(id), wanted),
+    attach: async (id, { stdin }) => attach(state.container(id), stdin),
+    portForward: async (id, port) => portForward(context, state.sandbox(id), port),
+    async usage(id) {
+      const found = state.findSandbox(id);
+      return found === undefined ? [] : sandboxUsage(found);
+    },
+    onEvent(listener: (event: RuntimeEvent) => void) {
+      events.on("event", listener);
+      return () => void events.off("event", listener);
+    },
+    recover,
+    async close() {
+      for (const sandbox of state.sandboxes()) {
+        sandbox.closing = true;
+        for (const container of sandbox.containers.values()) container.io?.close();
+        sandbox.shimLog?.close();
+        sandbox.tasks?.close();
+        sandbox.tasks = undefined;
+      }
+      await feed?.close();
+      feed = undefined;
+      records.close();
+    },
+  };
+}
+
+function eventSink(context: RuntimeContext) {
+  const { state, log } = context;
+  return {
+    exited(id: string, exit: { exitCode: number; exitedAtMs: number | undefined }) {
+      const sandbox = state.findSandbox(id);
+      if (sandbox !== undefined) sandboxExited(context, sandbox, exit);
+      const container = state.findContainer(id);
+      if (container === undefined) return;
+      recordExit(context, container, exit).catch((error: unknown) =>
+        log.error({ container: id, error: messageOf(error) }, "exit not recorded"),
+      );
+    },
+    oom(id: string) {
+      const container = state.findContainer(id);
+      if (container !== undefined) recordOom(context, container);
+    },
+  };
+}

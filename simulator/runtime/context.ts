@@ -1,0 +1,29 @@
+/** What every part of the adapter works with; made once in `container-runtime.ts`. */
+import type { Any } from "@bufbuild/protobuf/wkt";
+import type { Clock } from "../../common/clock.ts";
+import type { Logger } from "../../common/log.ts";
+import type { Paths } from "../../common/paths.ts";
+import type { ImageStore } from "../images/index.ts";
+import type { PodNetwork } from "../network/index.ts";
+import type { RuntimeEvent } from "../runtime-port.ts";
+import type { HandlerConfig } from "./handler-table.ts";
+import type { LiveState } from "./live-state.ts";
+import type { ShimCommand } from "./shim-binary.ts";
+
+export interface RuntimeContext {
+  readonly paths: Paths;
+  readonly images: ImageStore;
+  readonly network: PodNetwork;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly state: LiveState;
+  /** containerd namespace of this node's tasks. */
+  readonly namespace: string;
+  readonly cgroupVersion: 1 | 2;
+  handler(name: string): HandlerConfig;
+  /** Rejects with SHIM_MISSING, naming the package that has it. */
+  command(handler: HandlerConfig): Promise<ShimCommand>;
+  options(handler: HandlerConfig): Any;
+  wantsBootstrapParams(handler: HandlerConfig): Promise<boolean>;
+  emit(event: RuntimeEvent): void;
+}

@@ -1,0 +1,157 @@
+/** Which handlers work on this machine, and in one sentence why or why not. */
+import { accessSync, constants, existsSync, realpathSync } from "node:fs";
+import { dirname, isAbsolute, join } from "node:path";
+import type { Paths } from "../../common/paths.ts";
+import { readProbeVerdict, type ShimOptions } from "../../runtime-shim/index.ts";
+import type { HandlerStatus } from "../runtime-port.ts";
+import { runtimeError } from "./errors.ts";
+import { type HandlerConfig, shimBinaryName } from "./handler-table.ts";
+import { shimVersion } from "./shim-binary.ts";
+
+/** Debian packages of the shims we know. */
+const packages: Readonly<Record<string, string>> = {
+  "containerd-shim-runc-v2": "containerd",
+  runc: "runc",
+  "qemu-system-x86_64": "qemu-system-x86",
+};
+
+/** Searched in this order: the given folders, then PATH. */
+export function findProgram(name: string, folders: readonly string[]): string | undefined {
+  const path = process.env.PATH ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  return [...folders, ...path.split(":"), "/usr/sbin", "/sbin"]
+    .filter((folder) => isAbsolute(folder))
+    .map((folder) => join(folder, name))
+    .find(isExecutable);
+}
+
+/** As containerd looks beside itself: `bin` next to the folder of the running program. */
+export function foldersBesideProgram(): readonly string[] {
+  const program = process.argv[1];
+  if (program === undefined) return [];
+  try {
+    const folder = dirname(realpathSync(program));
+    return [folder, join(dirname(folder), "bin")];
+  } catch {
+    return [];
+  }
+}
+
+/** Rejects with SHIM_MISSING and the package that has it. */
+export function shimOf(handler: HandlerConfig, folders: readonly string[]): string {
+  const name = shimBinaryName(handler.runtimeType);
+  const found = handler.binary ?? findProgram(name, folders);
+  if (found !== undefined && isExecutable(found)) return found;
+  const where = handler.binary ?? `${name} on PATH`;
+  throw runtimeError(
+    "SHIM_MISSING",
+    `failed to start shim: failed to resolve runtime path: runtime "${handler.runtimeType}" binary not installed: there is no ${where}`,
+    { hint: installHint(name) },
+  );
+}
+
+export interface HandlerStatusOptions {
+  readonly paths: Pick<Paths, "guest">;
+  readonly shimFolders: readonly string[];
+  readonly katasim: Partial<ShimOptions>;
+}
+
+export async function handlerStatus(
+  handler: HandlerConfig,
+  options: HandlerStatusOptions,
+): Promise<HandlerStatus> {
+  const name = shimBinaryName(handler.runtimeType);
+  const values =
+    handler.options.kind === "katasim"
+      ? { ...options.katasim, ...handler.options.values }
+      : undefined;
+  const base = {
+    name: handler.name,
+    engine: name,
+    sandboxed: handler.sandboxed,
+    ...(values?.sizingProfile === undefined ? {} : { sizingProfile: values.sizingProfile }),
+  };
+  let binary: string;
+  try {
+    binary = shimOf(handler, options.shimFolders);
+  } catch {
+    return { ...base, usable: false, reason: `${name} is not installed. ${installHint(name)}` };
+  }
+  const version = await shimVersion(binary);
+  if (version === undefined) {
+    return { ...base, usable: false, reason: `${binary} cannot be run.` };
+  }
+  const engine = `${name} (${shortVersion(version)})`;
+  const missing =
+    process.getuid?.() === 0
+      ? missingParts(handler, options)
+      : "it needs root: run katasim as root, for instance with sudo";
+  if (missing !== undefined) return { ...base, engine, usable: false, reason: `${missing}.` };
+  if (values === undefined) {
+    return { ...base, engine, usable: true, reason: "Containers share this machine's kernel." };
+  }
+  return { ...base, engine, usable: true, ...rung(values, options) };
+}
+
+function missingParts(handler: HandlerConfig, options: HandlerStatusOptions): string | undefined {
+  const { guest } = options.paths;
+  if (handler.options.kind === "runc") {
+    if (findProgram(handler.options.binaryName ?? "runc", []) === undefined) {
+      return "runc is not installed: install the Debian package runc";
+    }
+    if (!existsSync(join(guest, "pause", "pause"))) {
+      return "the pause program is missing: run scripts/setup";
+    }
+  }
+  if (handler.options.kind === "katasim") {
+    const lost = ["vmlinux", "initramfs.cpio", "release.json"].filter(
+      (file) => !existsSync(join(guest, file)),
+    );
+    if (lost.length > 0) return `guest files are missing (${lost.join(", ")}): run scripts/setup`;
+    if (findProgram("qemu-system-x86_64", []) === undefined) {
+      return "QEMU is not installed: install the Debian package qemu-system-x86";
+    }
+  }
+  return undefined;
+}
+
+/** The rung a forced option names, or the best one that the cached probe proved. */
+function rung(
+  values: Partial<ShimOptions>,
+  { paths }: HandlerStatusOptions,
+): Pick<HandlerStatus, "hypervisor" | "accelerator" | "reason"> {
+  const hypervisor = values.hypervisor === "cloud-hypervisor" ? "cloud-hypervisor" : "qemu";
+  if (values.accel !== undefined && values.accel !== "auto") {
+    return { hypervisor, accelerator: values.accel, reason: `${values.accel} was asked for.` };
+  }
+  const verdict = readProbeVerdict(values.probeCacheDir ?? paths.guest);
+  if (verdict?.usable) return { hypervisor, accelerator: "kvm", reason: verdict.explanation };
+  return {
+    hypervisor,
+    accelerator: "tcg",
+    reason:
+      verdict === undefined
+        ? "KVM has not been probed yet: the first sandbox does it; software emulation always works."
+        : `Software emulation: ${verdict.explanation}`,
+  };
+}
+
+function shortVersion(text: string): string {
+  return /Version:\s*(\S+)/.exec(text)?.[1] ?? text.split("\n")[0]?.split(" ").at(-1) ?? text;
+}
+
+function installHint(name: string): string {
+  const known = packages[name];
+  if (known !== undefined) return `Install the Debian package ${known}.`;
+  return name === "containerd-shim-katasim-v2"
+    ? "Run scripts/setup, or `npm run build` in a clone."
+    : `Put ${name} on PATH.`;
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,16 @@
+/** Container runtime of the node: containerd's place, in front of any shim v2. */
+export { type ContainerRuntimeOptions, createContainerRuntime } from "./container-runtime.ts";
+export {
+  builtinHandlers,
+  defaultHandler,
+  type HandlerConfig,
+  type HandlerOptions,
+  shimBinaryName,
+} from "./handler-table.ts";
+export { sandboxLayout } from "./layout.ts";
+export {
+  type ContainerRecord,
+  openRuntimeRecords,
+  type RuntimeRecords,
+  type SandboxRecord,
+} from "./records.ts";

@@ -1,0 +1,197 @@
+/** Starts and ends sandboxes: network, shim, the sandbox task, and everything they leave behind. */
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { isSimError, messageOf, type SimError } from "../../common/errors.ts";
+import { newContainerId } from "../../common/ids.ts";
+import { socketPathOf } from "../../runtime-shim/index.ts";
+import { runCommand } from "../command.ts";
+import type { SandboxSpec } from "../runtime-port.ts";
+import { removePodCgroup } from "./cgroups.ts";
+import { killContainers } from "./container-stop.ts";
+import type { RuntimeContext } from "./context.ts";
+import { runtimeError } from "./errors.ts";
+import { marshalAny } from "./handler-options.ts";
+import { defaultHandler, type HandlerConfig } from "./handler-table.ts";
+import { mountsUnder, removeTree } from "./host-mounts.ts";
+import { containerLayout, sandboxLayout } from "./layout.ts";
+import type { LiveSandbox } from "./live-state.ts";
+import { endProcess } from "./process-end.ts";
+import { makeSandboxFiles, writeSandboxSpec } from "./sandbox-bundle.ts";
+import { runShimDelete, startShim } from "./shim-binary.ts";
+import { openShimLog } from "./shim-log.ts";
+import { connectShim, isConnectionLost, shimErrorText } from "./shim-tasks.ts";
+
+const sigkill = 9;
+// A pause process or VMM is gone well within this after SIGKILL.
+const killTimeoutMs = 10_000;
+
+/** Rejects with SANDBOX_CREATE_FAILED after clearing everything away again. */
+export async function runSandbox(
+  context: RuntimeContext,
+  handlerName: string,
+  spec: SandboxSpec,
+  signal?: AbortSignal,
+): Promise<LiveSandbox> {
+  const { state, network } = context;
+  const handler = context.handler(handlerName === "" ? defaultHandler : handlerName);
+  refuseUnsupported(handler, spec);
+  const command = await context.command(handler);
+  const sandbox = state.addSandbox({
+    id: newContainerId(),
+    handler: handler.name,
+    spec,
+    createdAtMs: context.clock.nowMs(),
+    state: "creating",
+    netnsPath: network.nodeNetnsPath,
+  });
+  const { id } = sandbox.record;
+  try {
+    signal?.throwIfAborted();
+    const [layout] = await allSettledOrThrow([
+      makeSandboxFiles(context, { id, handler, spec }),
+      attachNetwork(context, sandbox),
+    ]);
+    await writeSandboxSpec(context, layout, {
+      id,
+      handler,
+      spec,
+      netnsPath: sandbox.record.netnsPath,
+    });
+    sandbox.shimLog = openShimLog(join(layout.bundle, "log"), context.log.child({ sandbox: id }));
+    const options = context.options(handler);
+    const address = await startShim(command, id, layout.bundle, {
+      options: marshalAny(options),
+      bootstrapParams: await context.wantsBootstrapParams(handler),
+    });
+    state.updateSandbox(sandbox, { address });
+    signal?.throwIfAborted();
+    const tasks = await connectShim(address, context.namespace);
+    sandbox.tasks = tasks;
+    const taskPid = await tasks.create({ id, bundle: layout.bundle, options }, signal);
+    state.updateSandbox(sandbox, { taskPid, shimPid: await tasks.shimPid(id) });
+    await tasks.start({ id });
+    signal?.throwIfAborted();
+    state.updateSandbox(sandbox, { state: "ready" });
+    return sandbox;
+  } catch (error) {
+    const failure = creationError(sandbox, error);
+    context.log.warn(
+      { sandbox: id, handler: handler.name, error: failure.message },
+      "sandbox failed",
+    );
+    await teardownSandbox(context, sandbox).catch((cleanup: unknown) =>
+      context.log.error({ sandbox: id, error: messageOf(cleanup) }, "cleanup failed"),
+    );
+    await removeSandboxFiles(context, sandbox).catch(() => undefined);
+    signal?.throwIfAborted();
+    throw failure;
+  }
+}
+
+function refuseUnsupported(handler: HandlerConfig, spec: SandboxSpec): void {
+  if (!handler.sandboxed) return;
+  const wanted = (["hostNetwork", "hostPid", "hostIpc"] as const).filter((field) => spec[field]);
+  if (wanted.length === 0) return;
+  throw runtimeError(
+    "SANDBOX_UNSUPPORTED",
+    `runtime handler "${handler.name}" runs pods in a VM of their own and cannot share the node's namespaces: ${wanted.join(", ")}`,
+    { hint: "Leave the field out, or use a RuntimeClass that shares the node's kernel." },
+  );
+}
+
+async function attachNetwork(context: RuntimeContext, sandbox: LiveSandbox): Promise<void> {
+  const { network, state } = context;
+  // The simulated node's network, never the machine's own.
+  if (sandbox.record.spec.hostNetwork) return network.ensureNode();
+  try {
+    const attachment = await network.attach(sandbox.record.id);
+    state.updateSandbox(sandbox, { netnsPath: attachment.netnsPath, ip: attachment.ip });
+  } catch (error) {
+    throw runtimeError(
+      "SANDBOX_CREATE_FAILED",
+      `failed to setup network for sandbox "${sandbox.record.id}": ${messageOf(error)}`,
+      { cause: error, ...(isSimError(error) && error.hint ? { hint: error.hint } : {}) },
+    );
+  }
+}
+
+function creationError(sandbox: LiveSandbox, error: unknown): SimError {
+  const known = isSimError(error) && error.definition.reason === "FailedCreatePodSandBox";
+  if (known) return error;
+  const lastWords = isConnectionLost(error) ? sandbox.shimLog?.lastError() : undefined;
+  const text = shimErrorText(error) + (lastWords === undefined ? "" : `: ${lastWords}`);
+  const stage =
+    sandbox.tasks === undefined
+      ? "failed to create containerd task: "
+      : "failed to create containerd task: failed to create shim task: ";
+  return runtimeError("SANDBOX_CREATE_FAILED", stage + text, {
+    cause: error,
+    ...(isSimError(error) && error.hint ? { hint: error.hint } : {}),
+  });
+}
+
+/**
+ * Ends everything the sandbox runs and gives its network back; what remains are files and records.
+ * May be repeated, and works without a living shim.
+ */
+export async function teardownSandbox(
+  context: RuntimeContext,
+  sandbox: LiveSandbox,
+): Promise<void> {
+  sandbox.closing = true;
+  const { id, address, shimPid, spec } = sandbox.record;
+  const { bundle } = sandboxLayout(context.paths, id);
+  await killContainers(context, sandbox);
+  const { tasks } = sandbox;
+  if (tasks !== undefined) {
+    try {
+      await tasks.kill({ id }, sigkill, true);
+      await Promise.race([tasks.wait({ id }), context.clock.sleep(killTimeoutMs)]);
+      await tasks.delete({ id });
+      await tasks.shutdown(id);
+    } catch (error) {
+      context.log.debug({ sandbox: id, error: messageOf(error) }, "shim did not end in order");
+    }
+    tasks.close();
+    sandbox.tasks = undefined;
+  }
+  // Always, as containerd does: it finds nothing to do after an orderly end, and is the only way
+  // after a shim's death.
+  if (address !== undefined && existsSync(bundle)) {
+    const command = await context.command(context.handler(sandbox.record.handler));
+    await runShimDelete(command, id, bundle);
+  }
+  if (shimPid !== undefined) await endProcess(shimPid, "containerd-shim", context.clock);
+  sandbox.shimLog?.close();
+  sandbox.shimLog = undefined;
+  // A killed shim leaves its socket.
+  if (address !== undefined) await rm(socketPathOf(address), { force: true });
+  await context.network.detach(id);
+  for (const point of await mountsUnder(sandboxLayout(context.paths, id).folder)) {
+    await runCommand("umount", ["-l", point]);
+  }
+  await removePodCgroup(context.paths.name, spec.podUid);
+  if (sandbox.record.state !== "notready")
+    context.state.updateSandbox(sandbox, { state: "notready" });
+}
+
+/** Leaves nothing. The sandbox must be torn down. */
+export async function removeSandboxFiles(
+  context: RuntimeContext,
+  sandbox: LiveSandbox,
+): Promise<void> {
+  const { id } = sandbox.record;
+  for (const container of sandbox.containers.values()) {
+    container.io?.close();
+    await removeTree(containerLayout(context.paths, id, container.record.id).layer);
+  }
+  await removeTree(sandboxLayout(context.paths, id).folder);
+  context.state.dropSandbox(id);
+}
+
+/** As Promise.all, but waits for all of them: cleanup must not race with work still under way. */
+async function allSettledOrThrow<A, B>(work: readonly [Promise<A>, Promise<B>]): Promise<[A, B]> {
+  await Promise.allSettled(work);
+  return Promise.all(work);
+}

@@ -1,0 +1,50 @@
+/** Records as the agent's port shows them. */
+import { readVmRecord } from "../../runtime-shim/index.ts";
+import type { ContainerStatus, SandboxStatus, VmFacts } from "../runtime-port.ts";
+import type { RuntimeContext } from "./context.ts";
+import { sandboxLayout } from "./layout.ts";
+import type { LiveContainer, LiveSandbox } from "./live-state.ts";
+
+export function sandboxStatus(context: RuntimeContext, sandbox: LiveSandbox): SandboxStatus {
+  const { id, handler, spec, createdAtMs, state, ip, reason } = sandbox.record;
+  const vm = vmFacts(context, id);
+  return {
+    id,
+    state: state === "ready" ? "ready" : "notready",
+    handler,
+    podUid: spec.podUid,
+    attempt: spec.attempt,
+    createdAtMs,
+    ...(ip === undefined ? {} : { ip }),
+    ...(reason === undefined ? {} : { reason }),
+    ...(vm === undefined ? {} : { vm }),
+  };
+}
+
+export function containerStatus(container: LiveContainer): ContainerStatus {
+  const { spec, inShim: _inShim, stopSignal: _stopSignal, ...record } = container.record;
+  return {
+    ...record,
+    name: spec.name,
+    attempt: spec.attempt,
+    image: spec.image,
+    logPath: spec.logPath,
+  };
+}
+
+function vmFacts(context: RuntimeContext, sandboxId: string): VmFacts | undefined {
+  const record = readVmRecord(sandboxLayout(context.paths, sandboxId).bundle);
+  if (record === undefined) return undefined;
+  return {
+    hypervisor: record.hypervisor,
+    accelerator: record.accelerator,
+    vcpus: record.vcpus,
+    memoryMib: record.memoryMib,
+    pid: record.vmmPid,
+    kernelRelease: record.kernelRelease,
+    bootId: record.bootId,
+    startKind: record.startKind,
+    bootMs: record.bootMs,
+    consoleLog: record.consoleLog,
+  };
+}
