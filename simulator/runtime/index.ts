@@ -1,5 +1,6 @@
 /** Container runtime of the node: containerd's place, in front of any shim v2. */
 export { type ContainerRuntimeOptions, createContainerRuntime } from "./container-runtime.ts";
+export { foldersBesideProgram, handlerStatus } from "./handler-status.ts";
 export {
   builtinHandlers,
   defaultHandler,
