@@ -2,8 +2,9 @@
  * The composition root: from settings to a running node. Parts start in the order they are written here
  * and stop in exactly the reverse; each is made by its layer's factory and knows nothing of the others.
  */
-import { writeFile } from "node:fs/promises";
-import { createApiServer, openCertificates } from "../api/index.ts";
+import { rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type ApiServer, createApiServer } from "../api/index.ts";
 import { systemClock } from "../common/clock.ts";
 import type { Logger } from "../common/log.ts";
 import type { Paths } from "../common/paths.ts";
@@ -87,5 +88,101 @@ export function openNodeNetwork(paths: Paths, log: Logger): PodNetwork {
 export async function startNode(
   options: NodeOptions & { readonly progress: Progress },
 ): Promise<RunningNode> {
-  return {} as RunningNode;
+  const { paths, settings, log, progress } = options;
+  const stops: Array<() => Promise<void> | void> = [];
+  const stop = async () => {
+    // Each stop runs although another failed: the first error is the one to tell.
+    const errors: unknown[] = [];
+    for (let next = stops.pop(); next !== undefined; next = stops.pop()) {
+      await Promise.resolve(next()).catch((error: unknown) => errors.push(error));
+    }
+    if (errors.length > 0) throw errors[0];
+  };
+  try {
+    progress.step("api", "Starting the Kubernetes API");
+    const api = await createApiServer({
+      paths,
+      host: settings.listen,
+      port: settings.apiPort,
+      nodeName: settings.nodeName,
+      log: log.child({ component: "api" }),
+      clock: systemClock,
+    });
+    stops.push(() => api.close());
+    const { credentials } = api;
+    await writeAdminKubeconfig(paths, api);
+
+    const cluster = createHttpsCluster({
+      server: api.url,
+      caPem: credentials.caPem,
+      certPem: credentials.node.certPem,
+      keyPem: credentials.node.keyPem,
+      log: log.child({ component: "cluster" }),
+      clock: systemClock,
+    });
+    stops.push(() => cluster.close());
+
+    progress.step("runtime", "Finding runtimes and running pods");
+    const { images, runtime, close } = await openNodeRuntime(options);
+    stops.push(close);
+    await runtime.recover();
+
+    progress.step("agent", "Starting the node agent");
+    const agent = createNodeAgent({
+      cluster,
+      runtime,
+      images,
+      paths,
+      nodeName: settings.nodeName,
+      vmSize: settings.vmSize,
+      log: log.child({ component: "agent" }),
+      clock: systemClock,
+    });
+    const nodeApi = await createNodeApi({
+      host: settings.listen,
+      port: settings.kubeletPort,
+      tls: {
+        ca: credentials.caPem,
+        cert: credentials.kubeletServing.certPem,
+        key: credentials.kubeletServing.keyPem,
+      },
+      pods: agent.pods,
+      runtime,
+      nodeName: settings.nodeName,
+      log: log.child({ component: "node-api" }),
+      clock: systemClock,
+    });
+    stops.push(() => nodeApi.close());
+
+    const stopping = new AbortController();
+    const running = agent.run(stopping.signal, { kubeletPort: nodeApi.port });
+    stops.push(async () => {
+      stopping.abort();
+      await running.catch(() => {});
+    });
+    return { server: api.url, cluster, runtime, failed: never(running), stop };
+  } catch (error) {
+    await stop().catch((stopError: unknown) => log.error({ err: stopError }, "stopping failed"));
+    throw error;
+  }
+}
+
+async function writeAdminKubeconfig(paths: Paths, api: ApiServer): Promise<void> {
+  const base64 = (pem: string) => Buffer.from(pem).toString("base64");
+  const text = kubeconfigText({
+    name: contextName(paths.name),
+    server: api.url,
+    certificateAuthorityData: base64(api.credentials.caPem),
+    clientCertificateData: base64(api.credentials.admin.certPem),
+    clientKeyData: base64(api.credentials.admin.keyPem),
+  });
+  await writeFile(`${paths.adminKubeconfig}.new`, text, { mode: 0o600 });
+  await rename(`${paths.adminKubeconfig}.new`, paths.adminKubeconfig);
+}
+
+/** A part that ends is only news when it ends by failing. */
+function never(running: Promise<void>): Promise<never> {
+  const failed = new Promise<never>((_, reject) => running.catch(reject));
+  failed.catch(() => {});
+  return failed;
 }

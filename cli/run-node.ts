@@ -60,7 +60,7 @@ async function live(options: RunNodeOptions, interrupts: Interrupts): Promise<nu
   const crashed = crashGuard(log);
   let ready = false;
   try {
-    const node = await startNode({ ...options, log, signal: interrupts.signal });
+    const node = await startNode({ ...options, log });
     try {
       await Promise.race([becomeReady(node, options, interrupts), node.failed, crashed]);
       ready = true;

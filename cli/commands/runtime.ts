@@ -1,6 +1,5 @@
 /** `katasim runtime list`: the runtime handlers of the node and whether they work on this machine. */
 import type { Command } from "commander";
-import { silentLogger } from "../../common/log.ts";
 import type { HandlerStatus } from "../../simulator/runtime-port.ts";
 import type { Column } from "../output/table.ts";
 import { type Bind, withOutput } from "../program.ts";
@@ -21,24 +20,23 @@ export function addRuntime(program: Command, bind: Bind): void {
   const group = program.command("runtime").description("runtime handlers of the node");
   const list = withOutput(group.command("list").description("handlers, engines, and if they work"));
   bind(list, async (context) => {
-    const { openNodeRuntime } = await import("../compose.ts");
-    const settings = resolveSettings({}, context.env, await readRememberedSettings(context.paths));
-    const { runtime, close } = await openNodeRuntime({
-      paths: context.paths,
-      settings,
-      log: silentLogger,
+    const runtime = await import("../../simulator/runtime/index.ts");
+    const { paths } = context;
+    const settings = resolveSettings({}, context.env, await readRememberedSettings(paths));
+    const options = {
+      paths,
+      shimFolders: runtime.foldersBesideProgram(),
+      katasim: { hypervisor: settings.hypervisor, accel: settings.accel },
+    };
+    context.printList({
+      kind: "RuntimeHandler",
+      columns,
+      rows: await Promise.all(
+        runtime.builtinHandlers.map((handler) => runtime.handlerStatus(handler, options)),
+      ),
+      name: (handler) => handler.name,
+      empty: "no handlers",
     });
-    try {
-      context.printList({
-        kind: "RuntimeHandler",
-        columns,
-        rows: await runtime.handlers(),
-        name: (handler) => handler.name,
-        empty: "no handlers",
-      });
-      return 0;
-    } finally {
-      await close();
-    }
+    return 0;
   });
 }
