@@ -1,6 +1,6 @@
-// Bundles the two programs into one file each, so that they start without a module loader's cost:
-// a Node shim from node_modules starts in 0.3 s, as one file in 0.1 s. One file also means that a
-// rebuild never pulls a lazily loaded piece from under a running daemon.
+// Bundles the two programs, so that they start without a module loader's cost: a Node shim from
+// node_modules starts in 0.3 s, as one file in 0.1 s. The command is split where it loads lazily, for
+// nobody waits for an API server to read `--help`.
 import { renameSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
@@ -22,32 +22,37 @@ const lazyNativeAddons = {
   },
 };
 
-// Beside the final name first: a daemon or shim that starts during a build must not read half a file.
-const outdir = "dist";
-const programs = {
-  katasim: "cli/main.ts",
-  "containerd-shim-katasim-v2": "runtime-shim/main.ts",
-};
-
-await build({
-  entryPoints: Object.fromEntries(
-    Object.entries(programs).map(([name, source]) => [`${name}.new`, source]),
-  ),
+const shared = {
   bundle: true,
   platform: "node",
   target: "node20",
   format: "esm",
   logLevel: "warning",
-  outdir,
+  outdir: "dist",
   outExtension: { ".js": ".mjs" },
   plugins: [lazyNativeAddons],
   // dockerode's SSH transport is never used.
   external: ["cpu-features", "ssh2"],
-  keepNames: true,
+  // Half the size compiles in half the time; names stay, so that stacks can be read.
+  minifyWhitespace: true,
+  minifySyntax: true,
   banner: {
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url); import { fileURLToPath as __f } from 'node:url'; const __filename = __f(import.meta.url); const __dirname = __f(new URL('.', import.meta.url));",
   },
+};
+
+// Pieces are named by their content and old ones stay: a rebuild never pulls a lazily loaded piece from
+// under a running daemon. The entry gets its name last: nobody reads half a file.
+await build({
+  ...shared,
+  entryPoints: { "katasim.new": "cli/main.ts" },
+  splitting: true,
+  chunkNames: "pieces/[name]-[hash]",
 });
-for (const name of Object.keys(programs)) {
-  renameSync(join(outdir, `${name}.new.mjs`), join(outdir, `${name}.mjs`));
+await build({
+  ...shared,
+  entryPoints: { "containerd-shim-katasim-v2.new": "runtime-shim/main.ts" },
+});
+for (const name of ["katasim", "containerd-shim-katasim-v2"]) {
+  renameSync(join("dist", `${name}.new.mjs`), join("dist", `${name}.mjs`));
 }

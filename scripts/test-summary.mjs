@@ -23,13 +23,17 @@ if (failed.length > 0) {
 let refused = 0;
 if (skipped.length > 0) {
   console.log("\nSkipped:");
+  // Tests of one file mostly share one reason: one line for all of them.
+  const groups = new Map();
   for (const result of skipped) {
     const known = allowed.some((start) => label(result).startsWith(start));
     const wrong = process.env.CI === "true" && !known;
     if (wrong) refused += 1;
-    const reason = result.reason ?? "no reason given";
-    console.log(`  ${label(result)}: ${reason}${wrong ? "  [not in test/allowed-skips.txt]" : ""}`);
+    const reason = result.reason ?? /\(skipped: ([^)]*)\)/.exec(result.name)?.[1] ?? result.name;
+    const key = `${result.file}: ${reason}${wrong ? "  [not in test/allowed-skips.txt]" : ""}`;
+    groups.set(key, (groups.get(key) ?? 0) + 1);
   }
+  for (const [key, count] of groups) console.log(`  ${count} × ${key}`);
 }
 console.log("\nTime:");
 for (const { stage, seconds } of stages) console.log(`  ${stage.padEnd(12)} ${seconds} s`);

@@ -20,7 +20,7 @@ const sources = walk(root).map((path) => ({
 const typescript = sources.filter(({ path }) => path.endsWith(".ts"));
 const production = typescript.filter(
   ({ path }) =>
-    !path.endsWith(".test.ts") &&
+    !/\.(test|fixture)\.ts$/.test(path) &&
     layers.some((layer) => layerOf(path) === layer) &&
     layerOf(path) !== "test",
 );

@@ -40,7 +40,8 @@ const programs: readonly ProgramCheck[] = [
   },
   {
     id: "mkfs.erofs",
-    command: ["mkfs.erofs", "--version"],
+    // Versions before 1.6 know neither -V nor --version but name themselves in the help text.
+    command: ["mkfs.erofs", "--help"],
     version: /mkfs\.erofs (?:\(erofs-utils\) )?v?([\d.]+)/,
     debianPackage: "erofs-utils",
     without: "images cannot be packed for sandboxed pods",
