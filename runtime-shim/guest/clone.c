@@ -19,6 +19,13 @@
 
 extern int setns(int fd, int type);
 
+static char *program_name = (char[]){""};
+
+void clone_set_name(char *name)
+{
+	program_name = name;
+}
+
 /* A pidfd of the process that holds the pod's shared PID namespace, or -1. */
 static int pid_holder = -1;
 
@@ -43,6 +50,8 @@ static _Noreturn void hold(void)
 	int signal_number;
 	syscall(SYS_close_range, 0, ~0U, 0);
 	prctl(PR_SET_NAME, "pause");
+	/* What ps shows; "/init" and "pause" are of one length. */
+	memcpy(program_name, "pause", strlen(program_name) < 5 ? strlen(program_name) : 5);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);

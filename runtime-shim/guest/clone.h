@@ -14,4 +14,7 @@
  */
 pid_t clone_into(struct container *c, bool first);
 
+/* The agent's argv[0], for the process that holds a shared PID namespace to call itself "pause". */
+void clone_set_name(char *name);
+
 #endif

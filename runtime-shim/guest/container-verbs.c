@@ -139,13 +139,10 @@ void verb_update(struct request *r)
 	if (!c)
 		return;
 	struct limits limits = {t.numbers[8], t.numbers[9], t.numbers[10], t.numbers[11]};
-	if (cgroup_limit(c->cgroup, &limits, &what) < 0) {
+	if (cgroup_limit(c->cgroup, &limits, &what) < 0)
 		link_error(r->id, errno, "%s: %s", what, strerror(errno));
-		return;
-	}
-	if (limits.memory_bytes)
-		c->memory_limit = limits.memory_bytes;
-	link_reply(r->id, NULL);
+	else
+		link_reply(r->id, NULL);
 }
 
 void verb_pause(struct request *r)

@@ -128,10 +128,13 @@ static void try_remove(struct container *c)
 {
 	if (!c->removing || c->process_count > 0 || cgroup_populated(c->cgroup))
 		return;
-	uint32_t request = c->remove_request;
+	uint32_t remove = c->remove_request;
+	struct failed_create failed = c->failed;
 	forget(c);
-	if (request)
-		link_reply(request, NULL);
+	if (remove)
+		link_reply(remove, NULL);
+	if (failed.request)
+		link_error(failed.request, failed.error, "%s", failed.text);
 }
 
 static void remove_late(struct timer *t)
@@ -175,9 +178,12 @@ void container_process_gone(struct container *c)
 	try_remove(c);
 }
 
-void container_discard(struct container *c)
+void container_discard(struct container *c, uint32_t request, int error, const char *text)
 {
 	c->removing = true;
+	c->failed.request = request;
+	c->failed.error = error;
+	snprintf(c->failed.text, sizeof(c->failed.text), "%s", text);
 	cgroup_kill(c->cgroup);
 }
 
@@ -190,12 +196,27 @@ void container_first_exited(struct container *c)
 
 /* ---- making ---- */
 
+/* The steps outside the container's own process; on failure -1 with errno and words in `what`. */
+static int prepare(struct container *c, const struct container_spec *spec, const char **what)
+{
+	char folder[200];
+	*what = "making the cgroup";
+	c->cgroup = cgroup_create(c->id);
+	if (c->cgroup < 0 || cgroup_limit(c->cgroup, &spec->limits, what) < 0)
+		return -1;
+	*what = "making the folder";
+	snprintf(folder, sizeof(folder), CONTAINERS_FOLDER "/%s", c->id);
+	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+		return -1;
+	*what = "setting the hostname";
+	return spec->hostname ? sethostname(spec->hostname, strlen(spec->hostname)) : 0;
+}
+
 void verb_create_container(struct request *r)
 {
 	/* Large, and only one is parsed at a time. */
 	static struct container_spec spec;
-	const char *what = "making the cgroup";
-	char folder[200];
+	const char *what;
 	if (!container_spec_parse(r, &spec))
 		return;
 	if (container_find(spec.id)) {
@@ -210,13 +231,8 @@ void verb_create_container(struct request *r)
 	snprintf(c->id, sizeof(c->id), "%s", spec.id);
 	c->first_process = -1;
 	c->share_pid = spec.share_pid;
-	c->memory_limit = spec.limits.memory_bytes;
 	c->events.fd = c->memory.fd = -1;
-	c->cgroup = cgroup_create(c->id);
-	snprintf(folder, sizeof(folder), CONTAINERS_FOLDER "/%s", c->id);
-	if (c->cgroup < 0 || cgroup_limit(c->cgroup, &spec.limits, &what) < 0 ||
-	    (mkdir(folder, 0700) < 0 && errno != EEXIST) ||
-	    (spec.hostname && sethostname(spec.hostname, strlen(spec.hostname)) < 0)) {
+	if (prepare(c, &spec, &what) < 0) {
 		link_error(r->id, errno, "container %s: %s: %s", c->id, what, strerror(errno));
 		forget(c);
 		return;

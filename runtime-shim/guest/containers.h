@@ -9,6 +9,13 @@ enum { CONTAINER_ID_MAX = 127 };
 
 struct process;
 
+/* A CREATE_CONTAINER to be answered with its error once what it left is cleared away. */
+struct failed_create {
+	uint32_t request;
+	int error;
+	char text[256];
+};
+
 struct container {
 	struct container *next;
 	char id[CONTAINER_ID_MAX + 1];
@@ -17,7 +24,6 @@ struct container {
 	struct watch events;
 	struct watch memory;
 	uint64_t oom_kills;
-	uint64_t memory_limit;
 	/* A pidfd of the first process, or -1. */
 	int first_process;
 	struct process *first;
@@ -28,6 +34,7 @@ struct container {
 	uint32_t remove_request;
 	bool removing;
 	struct timer remove_deadline;
+	struct failed_create failed;
 };
 
 struct container *container_find(const char *id);
@@ -39,8 +46,8 @@ struct container *container_of_request(struct request *r, const char *id);
 void container_process_gone(struct container *c);
 /* Called by processes: the first process was reaped. */
 void container_first_exited(struct container *c);
-/* Called by processes: the container could not be made; it goes with its process. */
-void container_discard(struct container *c);
+/* Called by processes: the container could not be made. It goes with its process, then is answered. */
+void container_discard(struct container *c, uint32_t request, int error, const char *text);
 /* Sends OOM events for kills not yet told; the number of kills so far. */
 uint64_t container_check_memory(struct container *c);
 

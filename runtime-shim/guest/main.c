@@ -2,14 +2,17 @@
 #include <signal.h>
 
 #include "boot.h"
+#include "clone.h"
 #include "link.h"
 #include "log.h"
 #include "loop.h"
 #include "processes.h"
 #include "uevents.h"
 
-int main(void)
+int main(int count, char **arguments)
 {
+	if (count > 0)
+		clone_set_name(arguments[0]);
 	signal(SIGPIPE, SIG_IGN);
 	boot();
 	loop_init();

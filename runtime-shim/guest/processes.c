@@ -39,11 +39,11 @@ struct process *process_find(const struct container *c, const char *exec_id)
 
 static void fail(struct process *p, int error, const char *text)
 {
-	if (p->request)
+	if (p->state == PROCESS_PREPARING)
+		container_discard(p->container, p->request, error, text);
+	else if (p->request)
 		link_error(p->request, error, "%s", text);
 	p->request = 0;
-	if (p->state == PROCESS_PREPARING)
-		container_discard(p->container);
 	p->state = PROCESS_FAILED;
 }
 
