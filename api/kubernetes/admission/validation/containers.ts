@@ -1,4 +1,5 @@
 /** Containers of a pod. Source: kubernetes pkg/apis/core/validation (validateContainers and its kin). */
+import { isDeepStrictEqual } from "node:util";
 import type {
   Container,
   EphemeralContainer,
@@ -106,8 +107,9 @@ export function validateEphemeralContainers(
     const target = container.targetContainerName;
     if (target && !others.has(target))
       each.push(notFound(`${at}[${i}].targetContainerName`, target));
-    for (const field of Object.keys(container))
-      if (!ephemeralFields.has(field))
+    // Go always has a resources struct; an empty one counts as unset.
+    for (const [field, value] of Object.entries(container))
+      if (!ephemeralFields.has(field) && !isDeepStrictEqual(value, {}))
         each.push(forbidden(`${at}[${i}].${field}`, "cannot be set for an Ephemeral Container"));
     return each;
   });

@@ -24,10 +24,7 @@ export function validatePodUpdate(pod: Pod, old: Pod): FieldError[] {
     if ((spec[list] ?? []).length !== (oldSpec[list] ?? []).length)
       return [forbidden(`spec.${list}`, "pod updates may not add or remove containers")];
   const errors = validateDeadline(spec, oldSpec);
-  if (
-    !oldSpec.tolerations?.every((toleration) => isKept(toleration, spec.tolerations ?? [])) &&
-    oldSpec.tolerations
-  )
+  if (!(oldSpec.tolerations ?? []).every((kept) => isKept(kept, spec.tolerations ?? [])))
     errors.push(
       forbidden(
         "spec.tolerations",
@@ -79,7 +76,7 @@ function withUpdatableFieldsOf(old: PodSpec, spec: PodSpec): PodSpec {
   const munged: PodSpec = { ...spec };
   const images = (list: Container[], before: Container[] | undefined) =>
     list.map((container, i) => copyField(container, before?.[i] ?? container, "image"));
-  munged.containers = images(spec.containers, old.containers);
+  munged.containers = images(spec.containers ?? [], old.containers);
   if (spec.initContainers) munged.initContainers = images(spec.initContainers, old.initContainers);
   const free = [
     "activeDeadlineSeconds",
