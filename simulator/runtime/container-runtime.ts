@@ -25,6 +25,7 @@ import { execInContainer, resize } from "./exec.ts";
 import { handlerOptions } from "./handler-options.ts";
 import { foldersBesideProgram, handlerStatus, shimOf } from "./handler-status.ts";
 import { builtinHandlers, findHandler, type HandlerConfig } from "./handler-table.ts";
+import { noLimits, readHostLimits } from "./host-limits.ts";
 import { removeTree } from "./host-mounts.ts";
 import { containerLayout } from "./layout.ts";
 import { createLiveState, type LiveContainer } from "./live-state.ts";
@@ -73,6 +74,7 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
     ...(options.accel === undefined ? {} : { accel: options.accel }),
     ...options.shimOptions,
   };
+  const hostLimits = readHostLimits();
   const versions = new Map<string, Promise<string | undefined>>();
   let feed: EventFeed | undefined;
 
@@ -85,6 +87,8 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
     state,
     namespace: `katasim-${paths.name}`,
     cgroupVersion: hostCgroupVersion(),
+    // A VM's processes live under the limits of its own kernel.
+    limits: (handler) => (handler.sandboxed ? noLimits : hostLimits),
     handler: (name) => findHandler(handlers, name),
     async command(handler) {
       return {

@@ -57,6 +57,7 @@ export async function createContainer(
     files: sandboxLayout(context.paths, sandboxId).files,
     // As `privileged_without_host_devices` for VMs: the host's devices are not in the guest.
     hostDevices: spec.security.privileged && !handler.sandboxed ? await hostDevices() : [],
+    limits: context.limits(handler),
   });
   const container = context.state.addContainer({
     id,

@@ -15,6 +15,8 @@ export const unknownExitCode = 255;
 // The output of a dead container is copied in moments; a stranger that holds the FIFO open must not
 // keep the pod from ending.
 const drainTimeoutMs = 5_000;
+/** For a container that had ended before we opened its output: what is there can be read at once. */
+export const lateDrainTimeoutMs = 200;
 // SIGKILL works at once unless the shim hangs or a process sits in uninterruptible sleep.
 const killTimeoutMs = 10_000;
 
@@ -91,6 +93,7 @@ export async function recordExit(
   container: LiveContainer,
   exit: TaskExit,
   message?: string,
+  drainLimitMs = drainTimeoutMs,
 ): Promise<void> {
   if (container.record.state !== "running" || container.exiting) return container.exited;
   container.exiting = true;
@@ -113,7 +116,7 @@ export async function recordExit(
     context.log.debug({ container: id, error: messageOf(error) }, "task delete failed");
   }
   if (container.io !== undefined) {
-    await within(context, container.io.drained, drainTimeoutMs);
+    await within(context, container.io.drained, drainLimitMs);
     container.io.close();
   }
   const why = told?.reason ?? message;

@@ -7,6 +7,7 @@ import type { ImageStore } from "../images/index.ts";
 import type { PodNetwork } from "../network/index.ts";
 import type { RuntimeEvent } from "../runtime-port.ts";
 import type { HandlerConfig } from "./handler-table.ts";
+import type { HostLimits } from "./host-limits.ts";
 import type { LiveState } from "./live-state.ts";
 import type { ShimCommand } from "./shim-binary.ts";
 
@@ -20,6 +21,8 @@ export interface RuntimeContext {
   /** containerd namespace of this node's tasks. */
   readonly namespace: string;
   readonly cgroupVersion: 1 | 2;
+  /** What containers of this handler can be given. */
+  limits(handler: HandlerConfig): HostLimits;
   handler(name: string): HandlerConfig;
   /** Rejects with SHIM_MISSING, naming the package that has it. */
   command(handler: HandlerConfig): Promise<ShimCommand>;

@@ -6,6 +6,7 @@
 import type { ContainerSpec, LinuxResources, SandboxSpec } from "../runtime-port.ts";
 import { capabilitySet } from "./capabilities.ts";
 import { maskedPaths, readonlyPaths, systemMounts } from "./default-mounts.ts";
+import type { HostLimits } from "./host-limits.ts";
 import type {
   OciDevice,
   OciMount,
@@ -32,6 +33,7 @@ export interface SandboxSpecInput {
   readonly netnsPath: string;
   readonly logDirectory: string;
   readonly files: SandboxFiles;
+  readonly limits: HostLimits;
 }
 
 /** Host files that every container of the pod gets; absent ones are not mounted. */
@@ -58,6 +60,7 @@ export interface ContainerSpecInput {
   readonly files: SandboxFiles;
   /** Device nodes of the host for privileged containers on the shared kernel. */
   readonly hostDevices: readonly OciDevice[];
+  readonly limits: HostLimits;
 }
 
 export function sandboxOciSpec(input: SandboxSpecInput): OciSpec {
@@ -76,9 +79,9 @@ export function sandboxOciSpec(input: SandboxSpecInput): OciSpec {
       args: ["/pause"],
       env: ["PATH=/"],
       cwd: "/",
-      ...processDefaults(capabilitySet({ privileged: false, add: [], drop: [] })),
+      ...processDefaults(capabilitySet({ privileged: false, add: [], drop: [] }), input.limits),
       noNewPrivileges: true,
-      oomScoreAdj: sandboxOomScoreAdj,
+      oomScoreAdj: Math.max(sandboxOomScoreAdj, input.limits.minOomScoreAdj),
     },
     root: { path: "rootfs", readonly: true },
     ...(spec.hostNetwork ? {} : { hostname: spec.hostname }),
@@ -124,9 +127,9 @@ export function containerOciSpec(input: ContainerSpecInput): OciSpec {
       args: input.args,
       env: input.env,
       cwd: input.cwd,
-      ...processDefaults(capabilities),
+      ...processDefaults(capabilities, input.limits),
       noNewPrivileges: !security.allowPrivilegeEscalation && !security.privileged,
-      oomScoreAdj: spec.oomScoreAdj,
+      oomScoreAdj: Math.max(spec.oomScoreAdj, input.limits.minOomScoreAdj),
     },
     root: { path: "rootfs", readonly: security.readOnlyRootFilesystem },
     mounts: containerMounts(input),
@@ -148,11 +151,13 @@ export function containerOciSpec(input: ContainerSpecInput): OciSpec {
 
 function processDefaults(
   capabilities: readonly string[],
+  limits: HostLimits,
 ): Pick<OciProcess, "capabilities" | "rlimits"> {
+  const files = Math.min(openFiles, limits.maxOpenFiles);
   return {
     // No inheritable set: containerd dropped it for CVE-2022-24769.
     capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
-    rlimits: [{ type: "RLIMIT_NOFILE", hard: openFiles, soft: openFiles }],
+    rlimits: [{ type: "RLIMIT_NOFILE", hard: files, soft: files }],
   };
 }
 

@@ -1,5 +1,5 @@
 /** Connections to 127.0.0.1 inside a pod's network: through the shim for VMs, nsenter for others. */
-import { spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { connect } from "node:net";
 import { Duplex } from "node:stream";
 import { readVmRecord } from "../../runtime-shim/index.ts";
@@ -100,11 +100,28 @@ function dialInNetns(netnsPath: string, target: string): Promise<Duplex> {
       said += chunk.toString("utf8");
       if (!/successfully connected/.test(said)) return;
       connected = true;
-      const duplex = Duplex.from({ readable: child.stdout, writable: child.stdin });
-      duplex.once("close", () => child.kill("SIGKILL"));
-      resolve(duplex);
+      resolve(duplexOf(child));
     });
   });
+}
+
+/** Destroying it ends socat; what socat says of broken connections is its end of file. */
+function duplexOf(child: ChildProcessWithoutNullStreams): Duplex {
+  const { stdin, stdout } = child;
+  const duplex = new Duplex({
+    read: () => void stdout.resume(),
+    write: (chunk, _encoding, done) => void stdin.write(chunk, () => done()),
+    final: (done) => void stdin.end(() => done()),
+    destroy(error, done) {
+      child.kill("SIGKILL");
+      done(error);
+    },
+  });
+  stdout.on("data", (chunk: Buffer) => {
+    if (!duplex.push(chunk)) stdout.pause();
+  });
+  stdout.once("end", () => duplex.push(null));
+  return duplex;
 }
 
 /** `… E connect(5, AF=2 127.0.0.1:80, 16): Connection refused` → the last words. */

@@ -1,5 +1,5 @@
 /** Looks at processes by pid without mistaking a re-used pid for the one that was meant. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import type { Clock } from "../../common/clock.ts";
 
 /** Whether `pid` is alive and its command line names `word`. A zombie is not alive. */
@@ -10,6 +10,20 @@ export function isAlive(pid: number, word: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** The process whose arguments name both; for a shim that was never asked for its pid. */
+export function findProcess(word: string, argument: string): number | undefined {
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const line = readFileSync(`/proc/${name}/cmdline`, "utf8").split("\0");
+      if (line.includes(argument) && line.some((part) => part.includes(word))) return Number(name);
+    } catch {
+      // Ended while we looked.
+    }
+  }
+  return undefined;
 }
 
 // A shim answers Shutdown and then exits: this is for those that hang.

@@ -6,7 +6,12 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf } from "../../common/errors.ts";
 import { openIo, watchExit } from "./container-start.ts";
-import { cleanUpByBinary, recordExit, unknownExitCode } from "./container-stop.ts";
+import {
+  cleanUpByBinary,
+  lateDrainTimeoutMs,
+  recordExit,
+  unknownExitCode,
+} from "./container-stop.ts";
 import type { RuntimeContext } from "./context.ts";
 import { removeTree } from "./host-mounts.ts";
 import { sandboxLayout } from "./layout.ts";
@@ -96,9 +101,12 @@ async function recoverContainer(
     });
   }
   if (found.status === "running") return watchExit(context, container, tasks);
-  if (found.status === "stopped") return recordExit(context, container, found);
+  // Nobody writes to the FIFOs any more, so no end of file will come.
+  if (found.status === "stopped") {
+    return recordExit(context, container, found, undefined, lateDrainTimeoutMs);
+  }
   const exit = { exitCode: unknownExitCode, exitedAtMs: undefined };
-  await recordExit(context, container, exit, unknownMessage);
+  await recordExit(context, container, exit, unknownMessage, lateDrainTimeoutMs);
   context.state.updateContainer(container, { inShim: false, reason: unknownReason });
 }
 

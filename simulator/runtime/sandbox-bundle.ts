@@ -45,7 +45,7 @@ export async function writeSandboxSpec(
   layout: SandboxLayout,
   input: SandboxBundleInput,
 ): Promise<void> {
-  const { id, spec, netnsPath } = input;
+  const { id, handler, spec, netnsPath } = input;
   const oci = sandboxOciSpec({
     sandboxId: id,
     spec,
@@ -56,6 +56,7 @@ export async function writeSandboxSpec(
       `${spec.podNamespace}_${spec.podName}_${spec.podUid}`,
     ),
     files: layout.files,
+    limits: context.limits(handler),
   });
   await writeFile(join(layout.bundle, "config.json"), JSON.stringify(oci), { mode: 0o600 });
 }

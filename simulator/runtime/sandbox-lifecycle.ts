@@ -16,11 +16,11 @@ import { defaultHandler, type HandlerConfig } from "./handler-table.ts";
 import { mountsUnder, removeTree } from "./host-mounts.ts";
 import { containerLayout, sandboxLayout } from "./layout.ts";
 import type { LiveSandbox } from "./live-state.ts";
-import { endProcess } from "./process-end.ts";
+import { endProcess, findProcess } from "./process-end.ts";
 import { makeSandboxFiles, writeSandboxSpec } from "./sandbox-bundle.ts";
 import { runShimDelete, startShim } from "./shim-binary.ts";
 import { openShimLog } from "./shim-log.ts";
-import { connectShim, isConnectionLost, shimErrorText } from "./shim-tasks.ts";
+import { connectShim, isConnectionLost, type ShimTasks, shimErrorText } from "./shim-tasks.ts";
 
 const sigkill = 9;
 // A pause process or VMM is gone well within this after SIGKILL.
@@ -145,14 +145,7 @@ export async function teardownSandbox(
   await killContainers(context, sandbox);
   const { tasks } = sandbox;
   if (tasks !== undefined) {
-    try {
-      await tasks.kill({ id }, sigkill, true);
-      await Promise.race([tasks.wait({ id }), context.clock.sleep(killTimeoutMs)]);
-      await tasks.delete({ id });
-      await tasks.shutdown(id);
-    } catch (error) {
-      context.log.debug({ sandbox: id, error: messageOf(error) }, "shim did not end in order");
-    }
+    await endTask(context, tasks, id);
     tasks.close();
     sandbox.tasks = undefined;
   }
@@ -162,7 +155,8 @@ export async function teardownSandbox(
     const command = await context.command(context.handler(sandbox.record.handler));
     await runShimDelete(command, id, bundle);
   }
-  if (shimPid !== undefined) await endProcess(shimPid, "containerd-shim", context.clock);
+  const leftOver = shimPid ?? findProcess("containerd-shim", id);
+  if (leftOver !== undefined) await endProcess(leftOver, "containerd-shim", context.clock);
   sandbox.shimLog?.close();
   sandbox.shimLog = undefined;
   // A killed shim leaves its socket.
@@ -174,6 +168,27 @@ export async function teardownSandbox(
   await removePodCgroup(context.paths.name, spec.podUid);
   if (sandbox.record.state !== "notready")
     context.state.updateSandbox(sandbox, { state: "notready" });
+}
+
+/** Each step for itself: a task that was never made must not keep the shim from shutting down. */
+async function endTask(context: RuntimeContext, tasks: ShimTasks, id: string): Promise<void> {
+  const steps = [
+    () => tasks.kill({ id }, sigkill, true),
+    () => Promise.race([tasks.wait({ id }), context.clock.sleep(killTimeoutMs)]),
+    () => tasks.delete({ id }),
+    () => tasks.shutdown(id),
+  ];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      if (isConnectionLost(error)) return;
+      context.log.debug(
+        { sandbox: id, error: messageOf(error) },
+        "sandbox task did not end in order",
+      );
+    }
+  }
 }
 
 /** Leaves nothing. The sandbox must be torn down. */
