@@ -1,6 +1,6 @@
 /** A node process is killed with SIGKILL while its pod runs; another one takes over. Needs root. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
@@ -95,8 +95,12 @@ describe.skipIf(why !== undefined)("a node killed with SIGKILL", () => {
   });
 
   it("learns of an exit that happened while no node was there", async () => {
-    const { home, name, pod } = await killedNode("echo first words; sleep 0.3; exit 6");
-    while (runningProcesses(pod.container.id) > 0) await tick();
+    const script = "echo first words; while [ ! -e /tmp/go ]; do sleep 0.02; done; exit 6";
+    const { home, name, pod } = await killedNode(script, async ({ container }) => {
+      while (linesOf(container).length === 0) await tick();
+    });
+    writeFileSync(join("/proc", String(processOf(pod.container.id)), "root/tmp/go"), "");
+    while (!Number.isNaN(processOf(pod.container.id))) await tick();
     const node = await openTestNode(home, name);
     try {
       expect(await exitOf(node, pod.container.id)).toMatchObject({ exitCode: 6 });
@@ -152,13 +156,12 @@ async function exitOf(node: TestNode, id: string): Promise<ContainerStatus> {
   }
 }
 
-/** Processes of the container by its cgroup: no runtime is asked. */
-function runningProcesses(containerId: string): number {
-  return execFileSync("sh", ["-c", `grep -ls ${containerId} /proc/[0-9]*/cgroup || true`], {
+/** Some process of the container by its cgroup; no runtime is asked. NaN when none is left. */
+function processOf(containerId: string): number {
+  const found = execFileSync("sh", ["-c", `grep -ls ${containerId} /proc/[0-9]*/cgroup || true`], {
     encoding: "utf8",
-  })
-    .split("\n")
-    .filter((line) => line !== "").length;
+  });
+  return Number(found.split("/")[2] ?? Number.NaN);
 }
 
 function pidOfShim(sandboxId: string): number {
