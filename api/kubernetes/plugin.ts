@@ -129,8 +129,10 @@ async function sendError(
   const error = fromFastifyError(thrown);
   const status = statusFromError(error);
   const code = Number(status.code);
-  if (code >= 500) {
-    const level = isSimError(error) && error.kind !== "bug" ? "warn" : "error";
+  // What the caller did wrong is the caller's to read; the log is for the owner and for us.
+  const kind = isSimError(error) ? error.kind : "bug";
+  if (kind !== "user") {
+    const level = kind === "bug" ? "error" : "warn";
     context.log[level]({ err: error, method: request.method, url: request.url }, "request failed");
   }
   const body = Buffer.from(`${JSON.stringify(status)}\n`);

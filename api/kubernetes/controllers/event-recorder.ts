@@ -69,7 +69,6 @@ export function createEventRecorder(context: ApiContext, component: string): Eve
         reportingInstance: "",
         firstTimestamp: now,
         lastTimestamp: now,
-        eventTime: null,
         count: 1,
       });
       try {
@@ -77,7 +76,8 @@ export function createEventRecorder(context: ApiContext, component: string): Eve
       } catch (error) {
         // Events are best effort: in a namespace that ends, or on a full disk, work goes on.
         if (!isSimError(error)) throw error;
-        context.log.debug({ err: error, reason }, "event not recorded");
+        const expected = error.code === "FORBIDDEN" || error.code === "NOT_FOUND";
+        context.log[expected ? "debug" : "warn"]({ err: error, reason }, "event not recorded");
       }
     },
   };

@@ -24,6 +24,8 @@ const periodMs = 5_000;
 const judged = ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"];
 const notReady = "node.kubernetes.io/not-ready";
 const unreachable = "node.kubernetes.io/unreachable";
+const cordoned = "node.kubernetes.io/unschedulable";
+const ownTaints: readonly string[] = [notReady, unreachable, cordoned];
 
 interface Heartbeat {
   renewTime: string | undefined;
@@ -131,22 +133,29 @@ function markPodsNotReady(context: ApiContext, nodeName: string, now: string): v
   }
 }
 
-/** not-ready while Ready is False, unreachable while it is Unknown, none while it is True. */
+/** not-ready while Ready is False, unreachable while Unknown, unschedulable while cordoned. */
 function syncTaints(context: ApiContext, name: string): void {
   const object = context.store.get({ resource: "nodes", namespace: "", name });
   if (object === undefined) return;
   const ready = conditionsOf(object).find((c) => c.type === "Ready")?.status;
-  const taints = (object as unknown as Node).spec?.taints ?? [];
-  const wanted = ready === "True" ? [] : ready === "Unknown" ? [unreachable] : [notReady];
-  const effects = ready === undefined ? ["NoSchedule"] : ["NoSchedule", "NoExecute"];
-  const others = taints.filter((t) => t.key !== notReady && t.key !== unreachable);
+  const { taints = [], unschedulable } = (object as unknown as Node).spec ?? {};
+  const condition = ready === "True" ? undefined : ready === "Unknown" ? unreachable : notReady;
+  const wanted: Array<readonly [key: string, effect: string]> = [];
+  if (unschedulable) wanted.push([cordoned, "NoSchedule"]);
+  if (condition !== undefined) {
+    wanted.push([condition, "NoSchedule"]);
+    // A node that never reported is only kept free; one that failed also pushes pods out.
+    if (ready !== undefined) wanted.push([condition, "NoExecute"]);
+  }
+  const others = taints.filter((t) => !ownTaints.includes(t.key));
   const now = rfc3339(context.clock.nowMs());
-  const own = wanted.flatMap((key) =>
-    effects.map(
-      (effect): Taint =>
-        taints.find((t) => t.key === key && t.effect === effect) ??
-        (effect === "NoExecute" ? { key, effect, timeAdded: now } : { key, effect }),
-    ),
+  const own = wanted.map(
+    ([key, effect]): Taint =>
+      taints.find((t) => t.key === key && t.effect === effect) ?? {
+        key,
+        effect,
+        ...(key === cordoned || effect === "NoExecute" ? { timeAdded: now } : {}),
+      },
   );
   const next = [...others, ...own];
   const same =

@@ -13,7 +13,7 @@ import {
   type KubeObject,
   type ObjectMeta,
 } from "../object.ts";
-import { applyPatch, invalidPatch } from "../patch/apply-patch.ts";
+import { applyPatch, invalidPatch, patchMediaTypes } from "../patch/apply-patch.ts";
 import { normalizeObject } from "../schema/normalize.ts";
 import { checkFields, checkTypes, strictDecodingError } from "../schema/strict-decoding.ts";
 import { invalid } from "../status-errors.ts";
@@ -55,6 +55,14 @@ export function patchObject(
     invalidPatch(contentType, request.body, `strict decoding error: ${problems.join(", ")}`),
   );
   return finishObject(patched, gvk);
+}
+
+/** 415 comes before 404: an unsupported patch type is told as such whatever it is aimed at. */
+export function assertPatchType(request: KubeRequest, gvk: GroupVersionKind): void {
+  const contentType = request.headers["content-type"] ?? "";
+  const mediaType = contentType.split(";", 1)[0]?.trim().toLowerCase() ?? "";
+  if ((patchMediaTypes as readonly string[]).includes(mediaType)) return;
+  applyPatch(contentType, {}, request.body, gvk); // Throws in the right words.
 }
 
 /** Options such as DeleteOptions: absent bodies are fine. */

@@ -12,7 +12,7 @@ import { updateObject } from "../generic/update.ts";
 import type { KubeObject } from "../object.ts";
 import { invalid, methodNotAllowed, noSuchPath } from "../status-errors.ts";
 import type { HandlerContext, KubeAnswer, KubeRequest } from "./exchange.ts";
-import { patchObject, readObject, readOptions } from "./request-body.ts";
+import { assertPatchType, patchObject, readObject, readOptions } from "./request-body.ts";
 import type { ResourcePath } from "./request-info.ts";
 import { handleSubresource } from "./subresource-handler.ts";
 import { serveWatch } from "./watch.ts";
@@ -83,6 +83,7 @@ const verbs: Readonly<Record<Verb, Handler>> = {
   },
 
   patch(context, definition, path, request) {
+    assertPatchType(request, definition);
     const options = { ...writeOptions(request), road: "main" as const };
     return objectAnswer(
       definition,

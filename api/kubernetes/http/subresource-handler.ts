@@ -6,7 +6,7 @@ import { updateObject } from "../generic/update.ts";
 import { findSubresource } from "../registry.ts";
 import { methodNotAllowed, noSuchPath } from "../status-errors.ts";
 import type { HandlerContext, KubeAnswer, KubeRequest } from "./exchange.ts";
-import { patchObject, readObject } from "./request-body.ts";
+import { assertPatchType, patchObject, readObject } from "./request-body.ts";
 import type { ResourcePath } from "./request-info.ts";
 import { assertUrlMatches, objectAnswer, writeOptions } from "./resource-handler.ts";
 
@@ -49,6 +49,7 @@ function handlePart(
       updateObject(context, definition, path, () => object, options),
     );
   }
+  assertPatchType(request, definition);
   return objectAnswer(
     definition,
     updateObject(
