@@ -20,8 +20,9 @@ const channel = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 25
 
 // Standard input kept for a process that does not read before the client is made to wait.
 const stdinBufferBytes = 256 * 1024;
-// While paused nothing is read, and only a failing write shows that the client has gone.
-const pausedProbeMs = 10_000;
+// While paused nothing is read, and only a failing write shows that the client has gone: the first write
+// to a closed socket draws a reset, the second fails.
+const pausedProbeMs = 2_000;
 // How long a client may take to answer our close frame.
 const lingerMs = 5_000;
 

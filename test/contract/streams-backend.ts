@@ -3,7 +3,7 @@
  * by genuine clients without a VM. Terminals are real ones, made by script(1).
  */
 import { execFile, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
@@ -14,6 +14,7 @@ import type {
   ExecSession,
   RuntimeEvent,
 } from "../../simulator/runtime-port.ts";
+import { waitUntil } from "../support/wait-until.ts";
 
 export interface HostRuntime extends ContainerRuntime {
   /** Pids of exec'd processes that still run. */
@@ -63,7 +64,15 @@ export function createHostRuntime(folder: string): HostRuntime {
       stdout: child.stdout,
       stderr: options.tty ? undefined : child.stderr,
       resize: async (columns, rows) => {
-        const tty = readFileSync(ttyFile, "utf8").trim();
+        // The first size may come before the process inside has named its terminal.
+        const tty = await waitUntil(
+          () => existsSync(ttyFile) && (readFileSync(ttyFile, "utf8").trim() || undefined),
+          {
+            what: "the terminal's name",
+            timeoutMs: 10_000,
+            intervalMs: 10,
+          },
+        );
         await promisify(execFile)("stty", ["-F", tty, "cols", `${columns}`, "rows", `${rows}`]);
       },
       exitCode,

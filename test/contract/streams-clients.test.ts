@@ -8,7 +8,14 @@ import { Exec, KubeConfig, PortForward, type V1Status } from "@kubernetes/client
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { createTestPki } from "./streams-front.ts";
-import { digest, eventually, type Harness, megabyte, startHarness } from "./streams-harness.ts";
+import {
+  digest,
+  eventually,
+  type Harness,
+  megabyte,
+  standstill,
+  startHarness,
+} from "./streams-harness.ts";
 
 let harness: Harness;
 
@@ -153,8 +160,22 @@ describe("a raw WebSocket client", () => {
     const socket = open("/exec/default/p1/main?command=cat&input=1&output=1", [
       "v4.channel.k8s.io",
     ]);
+    await new Promise((resolve) => socket.once("open", resolve));
     await eventually("the command runs", () => harness.runtime.running.size === 1);
     socket.close();
+    await eventually("the command ends", () => harness.runtime.running.size === 0);
+  });
+
+  it("is missed while it is made to wait, and its command ended", async () => {
+    const socket = open("/exec/default/p1/main?command=sleep&command=1000&input=1&output=1", [
+      "v5.channel.k8s.io",
+    ]);
+    await new Promise((resolve) => socket.once("open", resolve));
+    const message = Buffer.concat([Buffer.from([0]), randomBytes(megabyte)]);
+    for (let count = 0; count < 32; count += 1) socket.send(message);
+    await standstill("sending", () => socket.bufferedAmount);
+    await eventually("the command runs", () => harness.runtime.running.size === 1);
+    socket.terminate();
     await eventually("the command ends", () => harness.runtime.running.size === 0);
   });
 
@@ -225,5 +246,23 @@ describe("plain requests", () => {
       4096,
     );
     expect((await get("/nope")).statusCode).toBe(404);
+  });
+});
+
+describe("closing the node API", () => {
+  it("ends the sessions and what they run, and twice is fine", async () => {
+    const other = await startHarness();
+    const socket = new WebSocket(
+      `wss://127.0.0.1:${other.nodeApi.port}/exec/default/p1/main?command=sleep&command=1000&output=1`,
+      ["v5.channel.k8s.io"],
+      { ca: other.pki.ca, ...other.pki.client },
+    );
+    socket.on("error", () => {});
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    await eventually("the command runs", () => other.runtime.running.size === 1);
+    await Promise.all([other.nodeApi.close(), other.nodeApi.close()]);
+    expect(other.runtime.running.size).toBe(0);
+    await closed;
+    await other.close();
   });
 });

@@ -156,17 +156,16 @@ export async function startFront(pki: TestPki, nodePort: number): Promise<Front>
       node.pipe(client);
       client.pipe(node);
     });
-    for (const [one, other] of [
-      [client, node],
-      [node, client],
-    ] as const) {
-      tunnels.add(one);
-      one.on("error", () => other.destroy());
-      one.once("close", () => {
-        tunnels.delete(one);
-        other.end();
-      });
+    for (const socket of [client, node]) {
+      tunnels.add(socket);
+      socket.once("close", () => tunnels.delete(socket));
     }
+    // The two ends differ: what the node said last must still reach the client, but a client that has
+    // gone can be told nothing, and the node must notice.
+    node.on("error", () => client.destroy());
+    node.once("close", () => client.end());
+    client.on("error", () => node.destroy());
+    client.once("close", () => node.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {

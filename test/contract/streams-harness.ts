@@ -161,6 +161,21 @@ export function eventually<T>(what: string, probe: () => T | undefined | false):
   return waitUntil(probe, { what, timeoutMs: 20_000, intervalMs: 20 });
 }
 
+/** Resolves with the value once it is above zero and stands still for half a second. */
+export async function standstill(what: string, measure: () => number): Promise<number> {
+  let before = 0;
+  await waitUntil(
+    () => {
+      const now = measure();
+      const still = now > 0 && now === before;
+      before = now;
+      return still;
+    },
+    { what: `${what} to stand still`, timeoutMs: 20_000, intervalMs: 500 },
+  );
+  return before;
+}
+
 export const digest = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
 
 /** Sends bytes, half-closes, and resolves with what comes back until the other side ends. */

@@ -11,6 +11,7 @@ import {
   type Harness,
   megabyte,
   roundTrip,
+  standstill,
   startHarness,
   withPortForward,
 } from "./streams-harness.ts";
@@ -129,11 +130,24 @@ describe.each(variants)("kubectl over $protocol", ({ upgrade, env }) => {
   it("ends a command that does not read when its client is killed while sending", async () => {
     const args = ["exec", "-i", "p1", "--", "sleep", "1000"];
     const child = harness.start("kubectl", args, harness.environment(env));
-    child.stdin.write(randomBytes(8 * megabyte));
+    child.stdin.write(randomBytes(32 * megabyte));
     await eventually("the command runs", () => harness.runtime.running.size === 1);
-    await eventually("the pipes are full", () => child.stdin.writableLength > 0);
+    await standstill("sending", () => child.stdin.writableLength);
     child.kill("SIGKILL");
     await eventually("the command ends", () => harness.runtime.running.size === 0);
+  });
+
+  it("makes a command wait whose client does not read", async () => {
+    const writtenBytes = () => {
+      const [pid] = harness.runtime.running;
+      const io = pid === undefined ? "" : readFileSync(`/proc/${pid}/io`, "latin1");
+      return Number(/^wchar: (\d+)$/m.exec(io)?.[1] ?? 0);
+    };
+    // Nobody reads the child's standard output, so kubectl stops reading the connection.
+    harness.start("kubectl", ["exec", "p1", "--", "yes"], harness.environment(env));
+    const written = await standstill("the command", writtenBytes);
+    // Kernel socket buffers of four connections hold most of it.
+    expect(written).toBeLessThan(64 * megabyte);
   });
 
   it("attaches to the container's own process", async () => {

@@ -55,8 +55,9 @@ const maxStreams = 4096;
 const maxDataFrameBytes = 256 * 1024;
 // A client that sends pings and never reads the answers must not fill our memory.
 const maxPendingWriteBytes = 4 * 1024 * 1024;
-// While paused we read nothing and so would not see the client go; writing shows it.
-const pausedProbeMs = 10_000;
+// While paused we read nothing and so would not see the client go. Writing shows it: the first write to
+// a closed socket draws a reset, the second fails.
+const pausedProbeMs = 2_000;
 // How long a client may take to close its side after we closed ours.
 const lingerMs = 5_000;
 
