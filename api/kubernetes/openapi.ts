@@ -9,16 +9,21 @@ import { openapiSchemas } from "./openapi-schemas.ts";
 
 export type { OpenApiResource, OpenApiSubresource } from "./openapi-paths.ts";
 
+export interface OpenApiDocument {
+  /** The JSON text. */
+  readonly text: string;
+  /** SHA-512 in upper-case hex, as in `?hash=`; also good as an ETag. */
+  readonly hash: string;
+}
+
 /** Documents are large and the resources never change: each is made once. */
-const made = new WeakMap<readonly OpenApiResource[], Map<string, object>>();
+const made = new WeakMap<readonly OpenApiResource[], Map<string, OpenApiDocument>>();
 
 /** The answer to GET /openapi/v3: every group/version with its document's address. */
 export function openapiIndex(resources: readonly OpenApiResource[]): object {
   const paths: Record<string, { serverRelativeURL: string }> = {};
   for (const path of groupVersionPaths(resources)) {
-    const text = JSON.stringify(openapiDocument(path, resources));
-    // Clients keep a document for as long as its hash stays: SHA-512 in upper-case hex.
-    const hash = createHash("sha512").update(text).digest("hex").toUpperCase();
+    const hash = openapiDocument(path, resources)?.hash;
     paths[path] = { serverRelativeURL: `/openapi/v3/${path}?hash=${hash}` };
   }
   return { paths };
@@ -31,14 +36,16 @@ export function openapiIndex(resources: readonly OpenApiResource[]): object {
 export function openapiDocument(
   groupVersion: string,
   resources: readonly OpenApiResource[],
-): object | undefined {
-  const documents = made.get(resources) ?? new Map<string, object>();
+): OpenApiDocument | undefined {
+  const documents = made.get(resources) ?? new Map<string, OpenApiDocument>();
   made.set(resources, documents);
   const known = documents.get(groupVersion);
   if (known) return known;
   const served = resources.filter((resource) => groupVersionPath(resource) === groupVersion);
   if (served.length === 0) return undefined;
-  const document = build(served);
+  const text = JSON.stringify(build(served));
+  const hash = createHash("sha512").update(text).digest("hex").toUpperCase();
+  const document = { text, hash };
   documents.set(groupVersion, document);
   return document;
 }
