@@ -1,9 +1,12 @@
-/** /openapi/v3: the index, and one document per group version. */
+/** /openapi/v3: the index, and one document per group version; made on first use and kept. */
 import { openapiDocument, openapiIndex } from "../openapi.ts";
 import type { Registry } from "../registry.ts";
 import { noSuchPath } from "../status-errors.ts";
 import type { KubeRequest } from "./exchange.ts";
 import { finishReply, type Reply } from "./respond.ts";
+
+/** Documents are large and the resources never change. */
+const kept = new WeakMap<Registry, Map<string, Buffer>>();
 
 export async function serveOpenapi(
   registry: Registry,
@@ -12,10 +15,19 @@ export async function serveOpenapi(
 ): Promise<Reply> {
   const asked = /^\/openapi\/v3(?:\/(.+))?$/.exec(path);
   if (asked === null) throw noSuchPath();
-  const text =
-    asked[1] === undefined
-      ? JSON.stringify(openapiIndex(registry.resources))
-      : openapiDocument(asked[1], registry.resources)?.text;
-  if (text === undefined) throw noSuchPath();
-  return finishReply(request, 200, Buffer.from(text), { "content-type": "application/json" });
+  const groupVersion = asked[1] ?? "";
+  const documents = kept.get(registry) ?? new Map<string, Buffer>();
+  kept.set(registry, documents);
+  const body = documents.get(groupVersion) ?? render(registry, groupVersion);
+  documents.set(groupVersion, body);
+  return finishReply(request, 200, body, { "content-type": "application/json" });
+}
+
+function render(registry: Registry, groupVersion: string): Buffer {
+  const document =
+    groupVersion === ""
+      ? openapiIndex(registry.resources)
+      : openapiDocument(groupVersion, registry.resources);
+  if (document === undefined) throw noSuchPath();
+  return Buffer.from(JSON.stringify(document));
 }
