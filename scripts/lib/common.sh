@@ -62,3 +62,18 @@ apt_download() {
 			"check the network and the apt sources, then: sudo apt-get update"
 	fi
 }
+
+# Runs a command with its output in a file, and says every 15 seconds that it still runs.
+with_heartbeat() { # LOG COMMAND...
+	local log=$1 started=$SECONDS beat code=0
+	shift
+	(
+		exec 9>&- # a heartbeat must not keep the lock
+		while sleep 15; do detail "… $((SECONDS - started)) s"; done
+	) &
+	beat=$!
+	"$@" >>"$log" 2>&1 9>&- || code=$?
+	kill "$beat" 2>/dev/null || true
+	wait "$beat" 2>/dev/null || true
+	return $code
+}
