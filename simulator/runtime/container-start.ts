@@ -181,11 +181,14 @@ export function watchExit(
   container: LiveContainer,
   tasks: ShimTasks,
 ): void {
-  tasks.wait({ id: container.record.id }).then(
-    (exit) => recordExit(context, container, exit),
-    // The connection ended: the shim's watcher decides what that means.
-    (error: unknown) => context.log.debug({ error: messageOf(error) }, "wait ended"),
-  );
+  const { id } = container.record;
+  tasks
+    .wait({ id })
+    .then((exit) => recordExit(context, container, exit))
+    // Most often the connection ended: the shim's watcher decides what that means.
+    .catch((error: unknown) =>
+      context.log.debug({ container: id, error: messageOf(error) }, "wait ended"),
+    );
 }
 
 async function rootfsMount(

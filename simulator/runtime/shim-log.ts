@@ -36,7 +36,8 @@ export function errorIn(
   const logrus = logrusPattern.exec(line);
   if (logrus !== null) {
     const [, level = "", message, cause] = logrus;
-    return { text: [message, cause].filter(Boolean).join(": "), fatal: level !== "error" };
+    const text = [message, cause].filter(Boolean).join(": ").replaceAll('\\"', '"');
+    return { text, fatal: level !== "error" };
   }
   if (!line.startsWith("{")) {
     return line.startsWith("panic:") ? { text: line, fatal: true } : undefined;
