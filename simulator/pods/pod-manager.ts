@@ -1,0 +1,167 @@
+/**
+ * The pods of this node: what the API says of them comes in, each gets a worker's attention, and what
+ * the runtime has without a pod is taken away. No work happens in the event handlers.
+ */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { isSimError, messageOf } from "../../common/errors.ts";
+import { createWorkQueue } from "../../common/work-queue.ts";
+import type { WatchEvent } from "../cluster-port.ts";
+import type { PodObject } from "../objects.ts";
+import type { RuntimeEvent } from "../runtime-port.ts";
+import { removePodFolder } from "../volumes/index.ts";
+import { podFacts } from "./container-config.ts";
+import type { PodDependencies } from "./pod-dependencies.ts";
+import { stopPod } from "./pod-ending.ts";
+import { createPodRecord, type PodRecord } from "./pod-record.ts";
+import { isLeaving, syncPod } from "./pod-worker.ts";
+import { removeSandboxes } from "./sandbox-step.ts";
+
+export interface PodManager {
+  readonly records: ReadonlyMap<string, PodRecord>;
+  onPodEvent(event: WatchEvent<PodObject>): void;
+  onRuntimeEvent(event: RuntimeEvent): void;
+  /** Looks at every pod again and brings its volumes up to date. */
+  resync(): Promise<void>;
+  /** Ends steps under way; pods go on. Resolves when no worker runs. */
+  close(): Promise<void>;
+  /** For `down`, after `close`: every pod ends, and nothing of it is left but its folder and logs. */
+  stopAllPods(graceMs: number): Promise<void>;
+  /** Resolves when no worker has anything to do now. */
+  idle(): Promise<void>;
+}
+
+// The kubelet's back-off after a failed sync; a pod that is leaving is waited for by someone.
+const failedSyncMs = 10_000;
+const failedTerminationMs = 2_000;
+
+export function createPodManager(deps: PodDependencies): PodManager {
+  const { log, clock, runtime } = deps;
+  const records = new Map<string, PodRecord>();
+  const stopping = new AbortController();
+
+  const queue = createWorkQueue({
+    clock,
+    async process(uid) {
+      const record = records.get(uid);
+      if (record === undefined || stopping.signal.aborted) return undefined;
+      const again = await syncPod(record, deps, stopping.signal);
+      if (record.gone && record.cleaned) records.delete(uid);
+      return again;
+    },
+    onError(uid, error) {
+      const record = records.get(uid);
+      if (stopping.signal.aborted) return failedSyncMs;
+      const details = isSimError(error) ? { code: error.code } : { stack: (error as Error)?.stack };
+      log.warn(
+        { pod: record?.pod.metadata.name, error: messageOf(error), ...details },
+        "sync failed",
+      );
+      return record !== undefined && isLeaving(record) ? failedTerminationMs : failedSyncMs;
+    },
+  });
+
+  const accept = (pod: PodObject) => {
+    const { uid } = pod.metadata;
+    const record = records.get(uid);
+    if (record === undefined) {
+      records.set(uid, createPodRecord(pod, clock.nowMs()));
+      queue.add(uid);
+      return;
+    }
+    const age = compareVersions(pod, record.pod);
+    // Older than what a write of ours brought back, or that write itself.
+    if (age < 0 || (age === 0 && !isLeaving(record))) return;
+    const before = record.pod;
+    record.pod = pod;
+    if (pod.metadata.deletionTimestamp !== undefined) {
+      record.interrupt.abort();
+      if (shortened(before, pod)) record.hurry.abort();
+    }
+    queue.add(uid);
+  };
+
+  const vanish = (uid: string) => {
+    const record = records.get(uid);
+    if (record === undefined) return;
+    record.gone = true;
+    if (record.cleaned) {
+      records.delete(uid);
+      queue.forget(uid);
+      return;
+    }
+    record.interrupt.abort();
+    record.hurry.abort();
+    queue.add(uid);
+  };
+
+  /** The API knows no such pod: it was deleted while nobody looked. */
+  const sweep = async () => {
+    const dangling = (await runtime.listSandboxes()).filter(({ podUid }) => !records.has(podUid));
+    if (dangling.length > 0) {
+      log.info({ sandboxes: dangling.map(({ id }) => id) }, "removing sandboxes without a pod");
+      await removeSandboxes(dangling, deps);
+    }
+    for (const uid of await readdir(deps.paths.pods).catch(() => [] as string[])) {
+      if (!records.has(uid)) await removePodFolder(join(deps.paths.pods, uid));
+    }
+  };
+
+  return {
+    records,
+    idle: () => queue.idle(),
+    onPodEvent(event) {
+      if (event.type === "DELETED") {
+        vanish(event.object.metadata.uid);
+      } else if (event.type !== "SYNC") {
+        accept(event.object);
+      } else {
+        const present = new Set(event.items.map(({ metadata }) => metadata.uid));
+        for (const pod of event.items) accept(pod);
+        for (const uid of [...records.keys()]) if (!present.has(uid)) vanish(uid);
+        sweep().catch((error: unknown) => log.warn({ error: messageOf(error) }, "sweep failed"));
+      }
+    },
+    onRuntimeEvent({ sandboxId }) {
+      for (const [uid, record] of records) {
+        if (record.sandbox?.id === sandboxId) queue.add(uid);
+      }
+    },
+    async resync() {
+      for (const [uid, record] of records) {
+        if (!record.ended && record.sandbox?.state === "ready" && !isLeaving(record)) {
+          await deps.volumes
+            .refresh(record.pod, podFacts(deps, record.sandbox.ip))
+            .catch((error: unknown) =>
+              log.warn(
+                { pod: record.pod.metadata.name, error: messageOf(error) },
+                "volumes are stale",
+              ),
+            );
+        }
+        queue.add(uid);
+      }
+    },
+    async close() {
+      stopping.abort(new Error("the node agent stops"));
+      for (const record of records.values()) record.interrupt.abort(stopping.signal.reason);
+      await queue.close();
+    },
+    async stopAllPods(graceMs) {
+      await Promise.all([...records.values()].map((record) => stopPod(record, deps, graceMs)));
+    },
+  };
+}
+
+function shortened(before: PodObject, after: PodObject): boolean {
+  const old = before.metadata.deletionGracePeriodSeconds;
+  const now = after.metadata.deletionGracePeriodSeconds;
+  return old !== undefined && now !== undefined && now < old;
+}
+
+/** Negative when `a` is older. Versions are numbers on every server there is (KEP-5504). */
+function compareVersions(a: PodObject, b: PodObject): number {
+  const version = (pod: PodObject) => Number(pod.metadata.resourceVersion ?? Number.NaN);
+  const difference = version(a) - version(b);
+  return Number.isNaN(difference) ? 1 : difference;
+}

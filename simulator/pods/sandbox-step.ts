@@ -1,0 +1,182 @@
+/**
+ * Makes the pod's sandbox: volumes, runtime handler, the sandbox itself and the word on what it is
+ * (kubelet kuberuntime_sandbox.go createPodSandbox). Also takes dead ones away.
+ */
+import { messageOf } from "../../common/errors.ts";
+import type { RuntimeClass } from "../../proto/kubernetes/gen/types.ts";
+import { podReference } from "../events/references.ts";
+import { type PodObject, podsPath } from "../objects.ts";
+import type { SandboxSpec, SandboxStatus, VmFacts } from "../runtime-port.ts";
+import { sandboxResources } from "../sizing/pod-resources.ts";
+import { podFacts } from "./container-config.ts";
+import { criErrorText, withHint } from "./event-texts.ts";
+import type { PodDependencies } from "./pod-dependencies.ts";
+import { podDns } from "./pod-dns.ts";
+import { podHostname } from "./pod-files.ts";
+import type { Observation, PodRecord } from "./pod-record.ts";
+import { report } from "./status-report.ts";
+
+// The kubelet's back-off after a failed sync of a pod.
+const retryMs = 10_000;
+// kubelet volume manager: a failed mount is tried again sooner, because objects appear meanwhile.
+const mountRetryMs = 2_000;
+
+/** The handler of a pod without runtimeClassName: containerd's default_runtime_name. */
+export const defaultHandler = "runc";
+
+/** Undefined when the sandbox stands, else after how many milliseconds to try again. */
+export async function createSandbox(
+  record: PodRecord,
+  seen: Observation,
+  deps: PodDependencies,
+): Promise<number | undefined> {
+  const { pod } = record;
+  const about = podReference(pod);
+  const previous = seen.sandboxes.at(-1);
+  if (previous !== undefined) {
+    const key = `${record.uid}/`;
+    const waitMs = deps.containerBackoff.remainingMs(key, previous.createdAtMs);
+    if (waitMs > 0) {
+      // A VM that dies as soon as it is up must not be booted again and again without a pause.
+      await report(record, deps, { observeFirst: false });
+      return waitMs;
+    }
+    deps.containerBackoff.next(key, previous.createdAtMs);
+    deps.events.record(about, {
+      type: "Normal",
+      reason: "SandboxChanged",
+      message: "Pod sandbox changed, it will be killed and re-created.",
+    });
+    // First the API learns how the containers ended: only then may the runtime forget it.
+    await report(record, deps, { observeFirst: false });
+    await removeSandboxes(seen.sandboxes, deps);
+    record.sandbox = undefined;
+    record.waiting.clear();
+  }
+  try {
+    record.volumePaths = await deps.volumes.setUp(pod, podFacts(deps, undefined));
+  } catch (error) {
+    deps.events.record(about, { type: "Warning", reason: "FailedMount", message: withHint(error) });
+    await report(record, deps);
+    return mountRetryMs;
+  }
+  let sandbox: SandboxStatus;
+  try {
+    const handler = await handlerOf(record, deps);
+    const spec = await sandboxSpec(record);
+    sandbox = await deps.runtime.runSandbox(handler, spec, record.interrupt.signal);
+  } catch (error) {
+    record.interrupt.signal.throwIfAborted();
+    deps.log.warn({ pod: pod.metadata.name, error: messageOf(error) }, "no sandbox");
+    deps.events.record(about, {
+      type: "Warning",
+      reason: "FailedCreatePodSandBox",
+      message: `Failed to create pod sandbox: ${criErrorText(error)}`,
+    });
+    await report(record, deps);
+    return retryMs;
+  } finally {
+    deps.memory.release(record.uid);
+  }
+  record.sandbox = sandbox;
+  if (sandbox.vm !== undefined) await announceVm(record, sandbox.vm, deps);
+  await report(record, deps);
+  return undefined;
+}
+
+/** Kills what is left in them and removes every trace. Safe to repeat. */
+export async function removeSandboxes(
+  sandboxes: readonly SandboxStatus[],
+  { runtime }: Pick<PodDependencies, "runtime">,
+): Promise<void> {
+  for (const { id } of sandboxes) {
+    await runtime.stopSandbox(id);
+    await runtime.removeSandbox(id);
+  }
+}
+
+/** RuntimeClass → handler: kubelet runtimeclass_manager.go LookupRuntimeHandler. */
+export async function handlerOf(record: PodRecord, deps: PodDependencies): Promise<string> {
+  const name = record.pod.spec.runtimeClassName;
+  if (!name) return defaultHandler;
+  if (record.handler !== undefined) return record.handler;
+  const found = await deps.cluster.get<RuntimeClass & { metadata: object }>(
+    { groupVersion: "apis/node.k8s.io/v1", plural: "runtimeclasses" },
+    name,
+  );
+  if (found === undefined) {
+    throw new Error(`failed to get sandbox runtime: runtimeclass.node.k8s.io "${name}" not found`);
+  }
+  record.handler = found.handler;
+  return found.handler;
+}
+
+async function sandboxSpec(record: PodRecord): Promise<SandboxSpec> {
+  const { pod } = record;
+  const { spec, metadata } = pod;
+  return {
+    podName: metadata.name,
+    podNamespace: metadata.namespace,
+    podUid: metadata.uid,
+    attempt: record.nextSandboxAttempt,
+    hostname: podHostname(pod),
+    labels: metadata.labels ?? {},
+    annotations: metadata.annotations ?? {},
+    resources: sandboxResources(spec),
+    hostNetwork: spec.hostNetwork === true,
+    hostPid: spec.hostPID === true,
+    hostIpc: spec.hostIPC === true,
+    shareProcessNamespace: spec.shareProcessNamespace === true,
+    dns: await podDns(spec),
+    sysctls: Object.fromEntries(
+      (spec.securityContext?.sysctls ?? []).map(({ name, value }) => [name, value]),
+    ),
+  };
+}
+
+async function announceVm(record: PodRecord, vm: VmFacts, deps: PodDependencies): Promise<void> {
+  const rung = vm.accelerator === "tcg" ? "software emulation" : "hardware virtualization";
+  const cpus = `${vm.vcpus} vCPU${vm.vcpus === 1 ? "" : "s"}`;
+  deps.events.record(podReference(record.pod), {
+    type: "Normal",
+    reason: "SandboxBooted",
+    message: `micro-VM with kernel ${vm.kernelRelease} booted in ${(vm.bootMs / 1000).toFixed(1)} s: ${cpus}, ${vm.memoryMib} MiB, ${vm.hypervisor}/${vm.accelerator} (${rung})`,
+  });
+  const annotations = {
+    "katasim.dev/hypervisor": vm.hypervisor,
+    "katasim.dev/accelerator": vm.accelerator,
+    "katasim.dev/vm-vcpus": String(vm.vcpus),
+    "katasim.dev/vm-memory-mib": String(vm.memoryMib),
+    "katasim.dev/guest-kernel": vm.kernelRelease,
+  };
+  try {
+    await annotate(record, annotations, deps);
+  } catch (error) {
+    // The pod runs all the same; what is lost is a note.
+    deps.log.warn({ error: messageOf(error) }, "the pod was not annotated");
+  }
+}
+
+/**
+ * Through the status subresource, because that is all a node may write of a pod on a cluster with
+ * NodeRestriction; where a server drops metadata there, through the pod itself.
+ */
+async function annotate(
+  record: PodRecord,
+  annotations: Readonly<Record<string, string>>,
+  { cluster }: PodDependencies,
+): Promise<void> {
+  const { name, namespace, uid } = record.pod.metadata;
+  const patch = { metadata: { uid, annotations } };
+  const type = "application/merge-patch+json";
+  const stored = await cluster.patch<PodObject>(podsPath(namespace), name, patch, {
+    type,
+    subresource: "status",
+  });
+  const missing = Object.keys(annotations).some(
+    (key) => stored.metadata.annotations?.[key] !== annotations[key],
+  );
+  record.pod = missing
+    ? await cluster.patch<PodObject>(podsPath(namespace), name, patch, { type })
+    : stored;
+}

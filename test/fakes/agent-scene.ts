@@ -1,0 +1,100 @@
+/** A node agent over the fakes, with its files in a temporary folder. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { silentLogger } from "../../common/log.ts";
+import { createNodeAgent, type NodeAgent } from "../../simulator/agent.ts";
+import { createHostMemory } from "../../simulator/pods/host-memory.ts";
+import { createFakeCluster, type FakeCluster } from "./fake-cluster.ts";
+import {
+  createFakeImages,
+  createFakeRuntime,
+  type FakeImages,
+  type FakeRuntime,
+} from "./fake-runtime.ts";
+import { createManualClock, type ManualClock, settle } from "./manual-clock.ts";
+
+export interface AgentScene {
+  readonly clock: ManualClock;
+  readonly cluster: FakeCluster;
+  readonly runtime: FakeRuntime;
+  readonly images: FakeImages;
+  readonly folder: string;
+  agent: NodeAgent;
+  /** Lets everything that can happen now happen. */
+  rest(): Promise<void>;
+  /** As a `kill` and a new start of the agent: all its memory is gone. */
+  restartAgent(): Promise<void>;
+  /** Ends the agent; pods stay. */
+  stopAgent(): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+export interface SceneOptions {
+  /** Free memory of the machine. */
+  readonly availableMib?: number;
+}
+
+export async function createAgentScene(options: SceneOptions = {}): Promise<AgentScene> {
+  const folder = await mkdtemp(join(tmpdir(), "katasim-agent-"));
+  const clock = createManualClock();
+  const cluster = createFakeCluster();
+  const runtime = createFakeRuntime(clock);
+  const images = createFakeImages();
+  let stop = new AbortController();
+  let running: Promise<void> = Promise.resolve();
+
+  const start = async (): Promise<NodeAgent> => {
+    const agent = createNodeAgent({
+      cluster,
+      runtime,
+      images,
+      nodeName: "node-1",
+      vmSize: "Standard_D4s_v3",
+      paths: { pods: join(folder, "pods"), podLogs: join(folder, "logs"), state: folder },
+      clock,
+      log: silentLogger,
+      memory: createHostMemory(async () => ({
+        availableMib: options.availableMib ?? 100_000,
+        totalMib: 100_000,
+      })),
+    });
+    stop = new AbortController();
+    running = agent.run(stop.signal, { kubeletPort: 10250 });
+    await agent.ready;
+    return agent;
+  };
+  // Real file operations are under way between two promises, and a held step never gets idle: so
+  // quiet means that the agent said so twice, or that nothing came in a long series of turns.
+  const rest = async () => {
+    for (let quiet = 0; quiet < 2; quiet++) {
+      await Promise.race([scene.agent.idle(), settle(500)]);
+      await settle(3);
+    }
+  };
+  const stopAgent = async () => {
+    stop.abort();
+    for (let turn = 0; turn < 5; turn++) await clock.advance(1_000);
+    await running;
+  };
+  const scene: AgentScene = {
+    clock,
+    cluster,
+    runtime,
+    images,
+    folder,
+    agent: await start(),
+    rest,
+    stopAgent,
+    async restartAgent() {
+      await stopAgent();
+      scene.agent = await start();
+      await rest();
+    },
+    async dispose() {
+      await stopAgent();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+  return scene;
+}
