@@ -9,14 +9,13 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { Clock } from "../../common/clock.ts";
-import { isSimError } from "../../common/errors.ts";
+import { isSimError, messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import type { ContainerRuntime } from "../runtime-port.ts";
 import { resolveLogRequest, serveContainerLogs } from "./container-logs.ts";
-import { nodeApiError } from "./errors.ts";
+import { httpStatusOf, nodeApiError } from "./errors.ts";
 import type { PodDirectory } from "./pod-directory.ts";
 import { formatResourceMetrics, formatSummary, samplePods } from "./resource-metrics.ts";
-import { statusFromError } from "./status.ts";
 import { streamingRoutes } from "./streaming-routes.ts";
 import { refuseUpgrade } from "./upgrade.ts";
 
@@ -77,7 +76,7 @@ export async function createNodeApi(options: NodeApiOptions): Promise<NodeApi> {
       if (gone.signal.aborted) return;
       if (!isSimError(error)) log.error({ err: error, url: request.url }, "a request failed");
       if (response.headersSent) response.destroy();
-      else answerError(request, response, error);
+      else answerError(response, error);
     }
   };
 
@@ -130,9 +129,8 @@ export async function createNodeApi(options: NodeApiOptions): Promise<NodeApi> {
       await serve({ request, socket, head }, rest, query, { pods, runtime, clock, log });
     } catch (error) {
       if (!isSimError(error)) log.error({ err: error, url: request.url }, "a stream failed");
-      const status = statusFromError(error);
-      // Plain text, as the kubelet: clients print it behind "unable to upgrade connection: ".
-      refuseUpgrade(socket, status.code, status.message ?? "");
+      // Clients print it behind "unable to upgrade connection: ".
+      refuseUpgrade(socket, httpStatusOf(error), messageOf(error));
     }
   };
 
@@ -199,19 +197,9 @@ function answerJson(response: ServerResponse, body: object): void {
   answerText(response, "application/json", JSON.stringify(body));
 }
 
-/**
- * A Status object, which whoever forwards it can pass on as it is. The genuine API server wraps a text
- * into a Status itself and would show the JSON to the user; it is known by Go's default agent name.
- */
-function answerError(request: IncomingMessage, response: ServerResponse, error: unknown): void {
-  const status = statusFromError(error);
-  const fromGenuineApiServer =
-    request.headers.accept === undefined &&
-    /^(Go-http-client|kube-apiserver)\//.test(request.headers["user-agent"] ?? "");
-  const body = fromGenuineApiServer ? (status.message ?? "") : JSON.stringify(status);
+/** Plain text, as the kubelet: whoever called puts it into a Status of its own. */
+function answerError(response: ServerResponse, error: unknown): void {
   response
-    .writeHead(status.code, {
-      "content-type": fromGenuineApiServer ? "text/plain; charset=utf-8" : "application/json",
-    })
-    .end(body);
+    .writeHead(httpStatusOf(error), { "content-type": "text/plain; charset=utf-8" })
+    .end(messageOf(error));
 }

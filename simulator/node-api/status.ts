@@ -1,12 +1,8 @@
 /**
- * metav1.Status objects of the kubelet endpoints: the last word of exec and attach (source:
- * k8s.io/kubelet pkg/cri/streaming/remotecommand), and bodies of refused requests.
+ * metav1.Status objects: the last word of exec and attach.
+ * Source: k8s.io/kubelet pkg/cri/streaming/remotecommand.
  */
-import { isSimError, messageOf } from "../../common/errors.ts";
-
 export interface Status {
-  readonly kind?: "Status";
-  readonly apiVersion?: "v1";
   readonly metadata: Record<string, never>;
   readonly status: "Success" | "Failure";
   readonly message?: string;
@@ -41,19 +37,5 @@ export function internalErrorStatus(message: string): Status {
     reason: "InternalError",
     details: { causes: [{ message }] },
     code: 500,
-  };
-}
-
-/** Any error as the body of an HTTP answer. */
-export function statusFromError(error: unknown): Status & { readonly code: number } {
-  const definition = isSimError(error) ? error.definition : undefined;
-  return {
-    kind: "Status",
-    apiVersion: "v1",
-    metadata: {},
-    status: "Failure",
-    message: messageOf(error),
-    reason: definition?.reason ?? "InternalError",
-    code: definition?.httpStatus ?? 500,
   };
 }

@@ -3,6 +3,7 @@
  * API server for kubectl to find a pod, and a raw tunnel that rewrites the path into kubelet's form.
  */
 import { webcrypto } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, request as httpsRequest } from "node:https";
 import type { AddressInfo } from "node:net";
 import { connect } from "node:tls";
@@ -110,6 +111,13 @@ const documents: Record<string, object> = {
   },
 };
 
+/** The kubelet refuses in plain text; an API server makes a Status of it. */
+async function wrapRefusal(answer: IncomingMessage, response: ServerResponse): Promise<void> {
+  const message = Buffer.concat(await answer.toArray()).toString();
+  const status = { kind: "Status", status: "Failure", reason: "BadRequest", code: 400, message };
+  response.writeHead(400, { "content-type": "application/json" }).end(JSON.stringify(status));
+}
+
 export interface Front {
   readonly port: number;
   /** What upgrade requests asked for, e.g. "POST SPDY/3.1", oldest first. */
@@ -127,8 +135,8 @@ export async function startFront(pki: TestPki, nodePort: number): Promise<Front>
       const forwarded = httpsRequest(
         { ...toNode, path: target, headers, agent: false },
         (answer) => {
-          response.writeHead(answer.statusCode ?? 502, answer.headers);
-          answer.pipe(response);
+          if (answer.statusCode === 400) void wrapRefusal(answer, response);
+          else answer.pipe(response.writeHead(answer.statusCode ?? 502, answer.headers));
         },
       );
       response.once("close", () => forwarded.destroy());
