@@ -54,7 +54,30 @@ export function orderLists(
     original && patch
       ? mergeLists(original, patch, context, false)
       : (original ?? (withoutDirectives(withoutNulls(patch)) as unknown[]));
-  return inOrder(merged, order, original ?? [], mergeKey);
+  const before = original ?? [];
+  const served = mergeKey === undefined ? before : overwritten(before, patch ?? [], mergeKey);
+  return inOrder(merged, order, served, mergeKey);
+}
+
+/**
+ * The server's list as Go sees it when it orders the result: deleting and appending wrote into the
+ * same array, so freed places hold the first new items, and these count as the server's.
+ */
+function overwritten(
+  original: readonly unknown[],
+  patch: readonly unknown[],
+  mergeKey: string,
+): unknown[] {
+  const view = [...original];
+  const { remaining, changes } = applyItemDirectives(original, patch, mergeKey);
+  if (remaining.length < original.length && changes.length > 0) {
+    view.splice(0, remaining.length, ...remaining);
+    const kept = new Set(remaining.map((item) => keyOf(item, mergeKey)));
+    const added = changes.filter((item) => !kept.has(keyOf(item, mergeKey)));
+    const freed = original.length - remaining.length;
+    view.splice(remaining.length, Math.min(freed, added.length), ...added.slice(0, freed));
+  }
+  return view;
 }
 
 /** True for lists of maps; refuses mixed lists and lists of lists. */
