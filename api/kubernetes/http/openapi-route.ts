@@ -24,10 +24,10 @@ export async function serveOpenapi(
 }
 
 function render(registry: Registry, groupVersion: string): Buffer {
-  const document =
+  const text =
     groupVersion === ""
-      ? openapiIndex(registry.resources)
-      : openapiDocument(groupVersion, registry.resources);
-  if (document === undefined) throw noSuchPath();
-  return Buffer.from(JSON.stringify(document));
+      ? JSON.stringify(openapiIndex(registry.resources))
+      : openapiDocument(groupVersion, registry.resources)?.text;
+  if (text === undefined) throw noSuchPath();
+  return Buffer.from(text);
 }
