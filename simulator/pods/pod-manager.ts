@@ -70,8 +70,10 @@ export function createPodManager(deps: PodDependencies): PodManager {
       return;
     }
     const age = compareVersions(pod, record.pod);
-    // Older than what a write of ours brought back, or that write itself.
-    if (age < 0 || (age === 0 && !isLeaving(record))) return;
+    // Older than what a write of ours brought back, or that write itself (which may have been the
+    // first to bring word of the deletion).
+    const unheard = isLeaving(record) && !record.interrupt.signal.aborted;
+    if (age < 0 || (age === 0 && !unheard)) return;
     const before = record.pod;
     record.pod = pod;
     if (pod.metadata.deletionTimestamp !== undefined) {

@@ -99,7 +99,8 @@ function containerStatus(
   const { spec, current } = view;
   const { state, lastState } = statesOf(view, input, initialized);
   const running = state.running !== undefined;
-  const doneInit = view.kind === "init" && !isSidecarView(view) && state.terminated?.exitCode === 0;
+  const isInit = view.kind === "init" && !isSidecarView(view);
+  const ready = isInit ? state.terminated?.exitCode === 0 : running;
   const resources =
     spec.resources && Object.keys(spec.resources).length > 0 ? spec.resources : undefined;
   const mounts = spec.volumeMounts?.map(({ name, mountPath, readOnly }) =>
@@ -114,7 +115,7 @@ function containerStatus(
     name: spec.name,
     state,
     lastState,
-    ready: running || doneInit,
+    ready,
     started: view.kind === "ephemeral" ? undefined : running,
     restartCount: Math.max(0, current?.attempt ?? view.newestEnd?.attempt ?? 0),
     image: current?.image.requested ?? spec.image ?? "",

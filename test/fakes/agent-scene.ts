@@ -21,14 +21,19 @@ export interface AgentScene {
   readonly images: FakeImages;
   readonly folder: string;
   agent: NodeAgent;
-  /** Lets everything that can happen now happen. */
+  /** Resolves when no pod needs anything now. */
   rest(): Promise<void>;
+  /** Resolves when it holds, for steps that are held up on purpose; rejects when it never does. */
+  until(holds: () => boolean): Promise<void>;
   /** As a `kill` and a new start of the agent: all its memory is gone. */
   restartAgent(): Promise<void>;
   /** Ends the agent; pods stay. */
   stopAgent(): Promise<void>;
   dispose(): Promise<void>;
 }
+
+// Turns of the event loop, not time: file operations of the agent need some of them.
+const maxTurns = 20_000;
 
 export interface SceneOptions {
   /** Free memory of the machine. */
@@ -64,11 +69,9 @@ export async function createAgentScene(options: SceneOptions = {}): Promise<Agen
     await agent.ready;
     return agent;
   };
-  // Real file operations are under way between two promises, and a held step never gets idle: so
-  // quiet means that the agent said so twice, or that nothing came in a long series of turns.
   const rest = async () => {
     for (let quiet = 0; quiet < 2; quiet++) {
-      await Promise.race([scene.agent.idle(), settle(500)]);
+      await scene.agent.idle();
       await settle(3);
     }
   };
@@ -85,6 +88,13 @@ export async function createAgentScene(options: SceneOptions = {}): Promise<Agen
     folder,
     agent: await start(),
     rest,
+    async until(holds) {
+      for (let turn = 0; turn < maxTurns; turn++) {
+        if (holds()) return;
+        await settle(1);
+      }
+      throw new Error(`never held: ${holds}`);
+    },
     stopAgent,
     async restartAgent() {
       await stopAgent();
