@@ -52,8 +52,8 @@ export function createContentStore(folder: string): ContentStore {
   async function withScratch<T>(work: (path: string) => Promise<T>): Promise<T> {
     // The pid in the name tells a later sweep whether the maker still lives.
     const path = join(scratch, `${process.pid}-${randomBytes(6).toString("hex")}`);
-    await mkdir(path, { recursive: true, mode: 0o700 });
     try {
+      await mkdir(path, { recursive: true, mode: 0o700 });
       return await work(path);
     } catch (error) {
       throwIfFull(error instanceof Error ? error.message : String(error));

@@ -5,25 +5,24 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, systemClock } from "../../common/clock.ts";
-import { isSimError, messageOf, type SimError } from "../../common/errors.ts";
+import type { SimError } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import type { Paths } from "../../common/paths.ts";
 import type { ImageRef, ImageService } from "../runtime-port.ts";
 import { type ContentStore, createContentStore } from "./content-store.ts";
 import { imageError } from "./errors.ts";
 import {
-  aliasFor,
   builtinDomain,
   builtinImageName,
   defaultAliases,
-  endpointsFor,
   type ImageAlias,
   type RegistryMirrors,
 } from "./image-aliases.ts";
-import { type NameRow, openImageIndex } from "./image-index.ts";
-import { type ImageConfig, ImageConfigSchema, makeLayout, readLayout } from "./oci-layout.ts";
-import { type ImageReference, parseReference } from "./reference.ts";
-import { isLoopback, probeRegistry } from "./registry-reach.ts";
+import { createImageBook, type FoundImage, refOf } from "./image-book.ts";
+import { openImageIndex } from "./image-index.ts";
+import { type ImageConfig, ImageConfigSchema, makeLayout } from "./oci-layout.ts";
+import { createPuller, pullError } from "./puller.ts";
+import { parseReference } from "./reference.ts";
 import { copyToLayout } from "./skopeo.ts";
 import { type ImageSource, saveFromDocker, sourcesOfFile } from "./sources.ts";
 
@@ -58,8 +57,6 @@ export interface ImageStore {
   erofs(id: string): Promise<string>;
 }
 
-export type FoundImage = ImageRef & { readonly substituteReason?: string };
-
 export interface NodeImages extends ImageService, ImageStore {
   find(name: string): Promise<FoundImage | undefined>;
   list(): Promise<readonly ListedImage[]>;
@@ -77,23 +74,21 @@ export interface NodeImages extends ImageService, ImageStore {
   close(): void;
 }
 
-// A registry out of reach is asked again after this: long enough that a node full of pods does not
-// wait for it again and again, short enough that plugging in the cable is noticed.
-const unreachableForMs = 60_000;
-
 export function createImageService(options: ImageServiceOptions): NodeImages {
-  const { paths, log } = options;
+  const { paths } = options;
   const clock = options.clock ?? systemClock;
-  const aliases = options.aliases ?? defaultAliases;
-  const mirrors = options.mirrors ?? {};
   const store: ContentStore = createContentStore(paths.images);
   const index = openImageIndex(paths.images);
-  const pulls = new Map<string, Promise<FoundImage>>();
-
-  function rowFor(name: string): NameRow | undefined {
-    const row = index.name(name);
-    return row !== undefined && store.has(row.id) ? row : undefined;
-  }
+  const book = createImageBook(index, store, clock);
+  const puller = createPuller({
+    index,
+    store,
+    book,
+    aliases: options.aliases ?? defaultAliases,
+    mirrors: options.mirrors ?? {},
+    clock,
+    findLocal: find,
+  });
 
   async function find(name: string): Promise<FoundImage | undefined> {
     if (/^sha256:[a-f0-9]{64}$/.test(name)) {
@@ -103,127 +98,24 @@ export function createImageService(options: ImageServiceOptions): NodeImages {
     }
     const reference = parseReference(name);
     if (reference.domain === builtinDomain) await importBuiltin();
-    const row = rowFor(reference.canonical);
+    const row = book.row(reference.canonical);
     if (row === undefined) return undefined;
     // A substitute holds only while its registry is known to be out of reach: afterwards the real
     // image is asked for again.
-    if (row.substituteReason !== null && knownUnreachable(reference) === undefined)
+    if (row.substituteReason !== null && puller.outOfReach(reference) === undefined)
       return undefined;
     return refOf(name, row);
   }
 
-  function pull(name: string, signal?: AbortSignal): Promise<FoundImage> {
+  async function pull(name: string, signal?: AbortSignal): Promise<FoundImage> {
     const reference = parseReference(name);
-    const current = pulls.get(reference.canonical);
-    if (current !== undefined) return current.then((found) => ({ ...found, requested: name }));
-    const work = pullNow(name, reference, signal).finally(() => pulls.delete(reference.canonical));
-    pulls.set(reference.canonical, work);
-    return work;
-  }
-
-  async function pullNow(
-    name: string,
-    reference: ImageReference,
-    signal: AbortSignal | undefined,
-  ): Promise<FoundImage> {
-    const failed = (words: string, unreachable: boolean) =>
-      imageError(
-        unreachable ? "REGISTRY_UNAVAILABLE" : "IMAGE_PULL_FAILED",
-        `failed to pull and unpack image "${reference.canonical}": failed to resolve reference "${reference.canonical}": ${words}`,
-        unreachable
-          ? { hint: "Check the network, or bring the image in with `katasim image load`." }
-          : {},
-      );
-    if (reference.domain === builtinDomain) {
-      await importBuiltin();
-      const row = rowFor(reference.canonical);
-      if (row !== undefined) return refOf(name, row);
-      throw failed("not found: images under katasim.local are made at set-up", false);
+    if (reference.domain !== builtinDomain) {
+      return refOf(name, await puller.pull(reference, signal));
     }
-    const reasons: string[] = [];
-    for (const host of endpointsFor(reference, mirrors)) {
-      const outcome = await fetchFrom(host, reference, signal);
-      if (typeof outcome !== "string") return { ...refOf(name, outcome) };
-      if (!outcome.startsWith(unreachablePrefix)) throw failed(outcome, false);
-      reasons.push(outcome.slice(unreachablePrefix.length));
-    }
-    const why = reasons.join("; ");
-    const substitute = await substituteFor(reference, why);
-    if (substitute === undefined) throw failed(why, true);
-    return refOf(name, substitute);
-  }
-
-  /** A row, or why not; the reason starts with `unreachablePrefix` when the next host may be tried. */
-  async function fetchFrom(
-    host: string,
-    reference: ImageReference,
-    signal: AbortSignal | undefined,
-  ): Promise<NameRow | string> {
-    const known = index.unreachable(host, clock.nowMs());
-    if (known !== undefined) return unreachablePrefix + known;
-    const give = (words: string) => {
-      const reason = `registry ${host} is not reachable (${words})`;
-      index.setUnreachable(host, clock.nowMs() + unreachableForMs, reason);
-      return unreachablePrefix + reason;
-    };
-    const silent = await probeRegistry(host);
-    if (silent !== undefined) return give(silent);
-    const selector = reference.digest === undefined ? `:${reference.tag}` : `@${reference.digest}`;
-    const source = `docker://${host}/${reference.path}${selector}`;
-    return store.withScratch(async (folder) => {
-      const layout = join(folder, "layout");
-      const failure = await copyToLayout(source, layout, {
-        signal,
-        plainHttpAllowed: isLoopback(host),
-      });
-      signal?.throwIfAborted();
-      if (failure?.unreachable) return give(failure.words);
-      if (failure !== undefined) return failure.words;
-      index.clearUnreachable(host);
-      return take(layout, reference.canonical, reference.canonical);
-    });
-  }
-
-  /** Unpacks a layout into the store and names it. */
-  async function take(layout: string, name: string, resolved: string): Promise<NameRow> {
-    const image = await readLayout(layout).catch((error: unknown) => {
-      if (isSimError(error)) throw error;
-      throw imageError("IMAGE_INVALID", `the image ${name} cannot be read: ${messageOf(error)}`, {
-        cause: error,
-      });
-    });
-    await store.unpack(image.id, layout);
-    index.putImage({
-      id: image.id,
-      sizeBytes: image.sizeBytes,
-      config: JSON.stringify(image.config),
-    });
-    return putName(name, image.id, resolved, null);
-  }
-
-  function putName(name: string, id: string, resolved: string, reason: string | null): NameRow {
-    const previous = index.name(name)?.id;
-    index.putName({ name, id, resolved, addedAtMs: clock.nowMs(), substituteReason: reason });
-    if (previous !== undefined && previous !== id) log.debug({ name, previous, id }, "name moved");
-    return index.name(name) as NameRow;
-  }
-
-  async function substituteFor(
-    reference: ImageReference,
-    why: string,
-  ): Promise<NameRow | undefined> {
-    const servedBy = aliasFor(reference, aliases);
-    if (servedBy === undefined) return undefined;
-    const target = await find(servedBy);
-    if (target === undefined) return undefined;
-    const reason = `${why}; serving the built-in image ${servedBy} in its place`;
-    return putName(reference.canonical, target.id, target.resolved, reason);
-  }
-
-  function knownUnreachable(reference: ImageReference): string | undefined {
-    const now = clock.nowMs();
-    const reasons = endpointsFor(reference, mirrors).map((host) => index.unreachable(host, now));
-    return reasons.includes(undefined) ? undefined : reasons.join("; ");
+    await importBuiltin();
+    const row = book.row(reference.canonical);
+    if (row !== undefined) return refOf(name, row);
+    throw pullError(reference, "not found: images under katasim.local are made at set-up", false);
   }
 
   async function load(
@@ -258,7 +150,7 @@ export function createImageService(options: ImageServiceOptions): NodeImages {
         if (failure !== undefined) {
           throw imageError("IMAGE_SOURCE_INVALID", `${source} cannot be read: ${failure.words}`);
         }
-        loaded.push(refOf(wanted, await take(layout, canonical, canonical)));
+        loaded.push(refOf(wanted, await book.take(layout, canonical)));
       }
       return loaded;
     });
@@ -278,18 +170,18 @@ export function createImageService(options: ImageServiceOptions): NodeImages {
     const configFile = join(folder, "config.json");
     const found = await Promise.all([stat(tar), stat(configFile)]).catch(() => undefined);
     if (found === undefined) {
-      const row = rowFor(builtinImageName);
+      const row = book.row(builtinImageName);
       return row === undefined ? undefined : refOf(builtinImageName, row);
     }
     const key = found.map((info) => `${info.size}:${info.mtimeMs}`).join(" ");
-    const current = rowFor(builtinImageName);
+    const current = book.row(builtinImageName);
     if (current !== undefined && index.fact("builtin") === key) {
       return refOf(builtinImageName, current);
     }
     const row = await store.withScratch(async (scratch) => {
       const layout = join(scratch, "layout");
       await makeLayout(layout, tar, JSON.parse(await readFile(configFile, "utf8")));
-      return take(layout, builtinImageName, builtinImageName);
+      return book.take(layout, builtinImageName);
     });
     await store.erofs(row.id);
     index.setFact("builtin", key);
@@ -350,18 +242,6 @@ export function createImageService(options: ImageServiceOptions): NodeImages {
     content,
     erofs,
     close: () => index.close(),
-  };
-}
-
-const unreachablePrefix = "unreachable: ";
-
-function refOf(requested: string, row: NameRow): FoundImage {
-  return {
-    requested,
-    resolved: row.resolved,
-    id: row.id,
-    sizeBytes: row.sizeBytes,
-    ...(row.substituteReason === null ? {} : { substituteReason: row.substituteReason }),
   };
 }
 

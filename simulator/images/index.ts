@@ -5,9 +5,9 @@ export {
   type ImageAlias,
   type RegistryMirrors,
 } from "./image-aliases.ts";
+export type { FoundImage } from "./image-book.ts";
 export {
   createImageService,
-  type FoundImage,
   type ImageContent,
   type ImageServiceOptions,
   type ImageStore,
