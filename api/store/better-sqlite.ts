@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import Database from "better-sqlite3";
-import { messageOf, type SimError } from "../../common/errors.ts";
+import { isSimError, messageOf, type SimError } from "../../common/errors.ts";
 import { apiError } from "../errors.ts";
 import type { KubeObject } from "../kubernetes/object.ts";
 import { schemaSql, schemaVersion, sql } from "./sql.ts";
@@ -230,6 +230,7 @@ function corrupt(file: string, verdict: string, cause?: unknown): SimError {
 
 /** SQLite's result codes (sqlite.org/rescode.html) in this layer's words. */
 function fromSqliteError(error: unknown, file: string): unknown {
+  if (isSimError(error)) return error;
   const code = (error as { code?: unknown } | null)?.code;
   if (typeof code !== "string") return error;
   if (code.startsWith("SQLITE_CORRUPT") || code === "SQLITE_NOTADB") {
