@@ -134,7 +134,8 @@ export function createNodeReporter(options: NodeReporterOptions): NodeReporter {
         await clock.sleep(checkMs, signal).catch(() => {});
         if (signal.aborted) return;
         try {
-          await options.refreshHandlers();
+          // Asking runs the shims' programs: not with every look.
+          if (clock.nowMs() - reportedAtMs >= reportMs) await options.refreshHandlers();
           await post(undefined);
         } catch (error) {
           log.warn({ error: messageOf(error) }, "the node's status was not taken");

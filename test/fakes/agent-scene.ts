@@ -32,8 +32,9 @@ export interface AgentScene {
   dispose(): Promise<void>;
 }
 
-// Turns of the event loop, not time: file operations of the agent need some of them.
-const maxTurns = 20_000;
+// Polling, because the agent's file operations are real; far above what they need on a busy machine.
+const pollMs = 1;
+const maxPolls = 10_000;
 
 export interface SceneOptions {
   /** Free memory of the machine. */
@@ -89,9 +90,9 @@ export async function createAgentScene(options: SceneOptions = {}): Promise<Agen
     agent: await start(),
     rest,
     async until(holds) {
-      for (let turn = 0; turn < maxTurns; turn++) {
+      for (let poll = 0; poll < maxPolls; poll++) {
         if (holds()) return;
-        await settle(1);
+        await new Promise((resolve) => setTimeout(resolve, pollMs));
       }
       throw new Error(`never held: ${holds}`);
     },
