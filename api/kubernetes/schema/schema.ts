@@ -13,13 +13,11 @@ import {
 } from "./definitions.ts";
 import { type MergeFact, mergeFacts } from "./merge-facts.ts";
 
-export {
-  type Definition,
-  definitionFor,
-  type FieldSchema,
-  type FieldType,
-  type GroupVersionKind,
-  gvkOf,
+export type {
+  Definition,
+  FieldSchema,
+  FieldType,
+  GroupVersionKind,
 } from "./definitions.ts";
 
 const noFact: MergeFact = {};

@@ -20,7 +20,7 @@ import { validatePodCreate, validatePodSpec } from "./pod-spec.ts";
 import { validatePodUpdate } from "./pod-update.ts";
 import { dns1035Label, dnsLabel, dnsSubdomain, type StringCheck } from "./strings.ts";
 
-export { causeTypeOf, type FieldError, fieldErrorBody, formatFieldErrors } from "./field-error.ts";
+export { type FieldError, formatFieldErrors } from "./field-error.ts";
 
 /** Names are DNS subdomains unless the kind says otherwise. */
 const nameChecks: Readonly<Record<string, StringCheck>> = {
