@@ -76,6 +76,17 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
   };
   const hostLimits = readHostLimits();
   const versions = new Map<string, Promise<string | undefined>>();
+  /** Asked once for each binary that answers; several handlers share one shim. */
+  function version(binary: string): Promise<string | undefined> {
+    const known = versions.get(binary);
+    if (known !== undefined) return known;
+    const asked = shimVersion(binary).then((text) => {
+      if (text === undefined) versions.delete(binary);
+      return text;
+    });
+    versions.set(binary, asked);
+    return asked;
+  }
   let feed: EventFeed | undefined;
 
   const context: RuntimeContext = {
@@ -103,10 +114,7 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
     async wantsBootstrapParams(handler) {
       // Only shims built from containerd tell its version; ours takes either.
       if (handler.options.kind === "katasim") return false;
-      const binary = shimOf(handler, shimFolders);
-      const version = versions.get(binary) ?? shimVersion(binary);
-      versions.set(binary, version);
-      return wantsBootstrapParams((await version) ?? "");
+      return wantsBootstrapParams((await version(shimOf(handler, shimFolders))) ?? "");
     },
     emit: (event) => void events.emit("event", event),
   };
@@ -147,7 +155,7 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
   return {
     handlers: () =>
       Promise.all(
-        handlers.map((handler) => handlerStatus(handler, { paths, shimFolders, katasim })),
+        handlers.map((handler) => handlerStatus(handler, { paths, shimFolders, katasim, version })),
       ),
     async runSandbox(handler, spec, signal) {
       const sandbox = await runSandbox(context, handler, spec, signal);

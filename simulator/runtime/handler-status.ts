@@ -6,7 +6,6 @@ import { readProbeVerdict, type ShimOptions } from "../../runtime-shim/index.ts"
 import type { HandlerStatus } from "../runtime-port.ts";
 import { runtimeError } from "./errors.ts";
 import { type HandlerConfig, shimBinaryName } from "./handler-table.ts";
-import { shimVersion } from "./shim-binary.ts";
 
 /** Debian packages of the shims we know. */
 const packages: Readonly<Record<string, string>> = {
@@ -53,6 +52,8 @@ export interface HandlerStatusOptions {
   readonly paths: Pick<Paths, "guest">;
   readonly shimFolders: readonly string[];
   readonly katasim: Partial<ShimOptions>;
+  /** Text of the shim's `-v`; undefined when it cannot be run. */
+  version(binary: string): Promise<string | undefined>;
 }
 
 export async function handlerStatus(
@@ -76,9 +77,10 @@ export async function handlerStatus(
   } catch {
     return { ...base, usable: false, reason: `${name} is not installed. ${installHint(name)}` };
   }
-  const version = await shimVersion(binary);
+  const version = await options.version(binary);
   if (version === undefined) {
-    return { ...base, usable: false, reason: `${binary} cannot be run.` };
+    const reason = `${binary} does not run: \`${binary} -v\` fails. ${installHint(name)}`;
+    return { ...base, usable: false, reason };
   }
   const engine = `${name} (${shortVersion(version)})`;
   const missing =

@@ -60,10 +60,10 @@ export async function runShimDelete(
   }
 }
 
-/** Text of `-v`; undefined when the binary cannot be run. */
+/** Text of `-v`; undefined when the binary cannot be run or fails. */
 export async function shimVersion(binary: string): Promise<string | undefined> {
   const result = await execa(binary, ["-v"], { reject: false, timeout: 10_000, stdin: "ignore" });
-  if (result.failed && result.exitCode === undefined) return undefined;
+  if (result.failed) return undefined;
   return `${result.stdout}\n${result.stderr}`.trim();
 }
 

@@ -1,6 +1,7 @@
 /** The image service with genuine skopeo, umoci and mkfs.erofs; a registry on loopback. Needs root. */
 import { execFileSync } from "node:child_process";
 import {
+  createReadStream,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -11,9 +12,10 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { silentLogger } from "../../common/log.ts";
 import { createImageService, type NodeImages } from "../../simulator/images/index.ts";
 import { makeBaseImage } from "./node-support/host-rootfs.ts";
@@ -153,6 +155,41 @@ describe.skipIf(!usable)("image service", () => {
       resolved: "docker.io/library/named:v1",
     });
     expect(await images.find("named:v1")).toBeDefined();
+  });
+
+  it("loads from Docker Engine, and tells a missing image from a missing engine", async () => {
+    const archive = join(folder, "saved.tar");
+    execFileSync("skopeo", [
+      "--insecure-policy",
+      "copy",
+      "-q",
+      `oci:${layout}:image`,
+      `docker-archive:${archive}:web:v3`,
+    ]);
+    const socket = join(folder, "docker.sock");
+    // The one call of the Engine API that is used (GET /images/{name}/get), as Engine answers it.
+    const engine = createServer((request, response) => {
+      if (request.url === "/images/web%3Av3/get" || request.url === "/images/web:v3/get") {
+        createReadStream(archive).pipe(response);
+        return;
+      }
+      response.statusCode = 404;
+      response.end(JSON.stringify({ message: "No such image" }));
+    });
+    vi.stubEnv("DOCKER_HOST", `unix://${socket}`);
+    await expect(images.load("docker:web:v3")).rejects.toMatchObject({
+      code: "DOCKER_ENGINE_FAILED",
+    });
+    await new Promise<void>((resolve) => engine.listen(socket, resolve));
+    try {
+      expect((await images.load("docker:web:v3"))[0]).toMatchObject({
+        resolved: "docker.io/library/web:v3",
+      });
+      await expect(images.load("docker:gone")).rejects.toMatchObject({ code: "IMAGE_NOT_FOUND" });
+    } finally {
+      engine.closeAllConnections();
+      engine.close();
+    }
   });
 
   it("says what is wrong with a source that is no image", async () => {
