@@ -1,9 +1,12 @@
 import { type Duplex, duplexPair } from "node:stream";
-import { setImmediate as turn } from "node:timers/promises";
-import { constants, deflateRawSync } from "node:zlib";
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
-import { createFrameDecoder, encodeDataHeader, encodePing, type SpdyFrame } from "./frames.ts";
+import {
+  spdyData as data,
+  settleTransport as settle,
+  synStream,
+} from "../../../test/fakes/spdy-client.ts";
+import { createFrameDecoder, encodePing, type SpdyFrame } from "./frames.ts";
 import { createSpdySession, type SpdyStream } from "./session.ts";
 
 let opened: Duplex[] = [];
@@ -29,32 +32,6 @@ function connectClient(accepts?: () => boolean) {
     ...(accepts ? { accepts } : {}),
   });
   return { client, transport, session, streams, received };
-}
-
-function synStream(streamId: number, headers: Record<string, string>, isFirst: boolean): Buffer {
-  const parts = [uint32(Object.keys(headers).length)];
-  for (const text of Object.entries(headers).flat())
-    parts.push(uint32(text.length), Buffer.from(text));
-  const block = deflateRawSync(Buffer.concat(parts), { finishFlush: constants.Z_SYNC_FLUSH });
-  const prefix = isFirst ? Buffer.from([0x78, 0xbb, 0xe3, 0xc6, 0xa7, 0xc2]) : Buffer.alloc(0);
-  const payload = Buffer.concat([uint32(streamId), uint32(0), Buffer.alloc(2), prefix, block]);
-  const header = Buffer.from([0x80, 0x03, 0x00, 0x01, 0x00, 0, 0, 0]);
-  header.writeUIntBE(payload.length, 5, 3);
-  return Buffer.concat([header, payload]);
-}
-
-function uint32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-}
-
-function data(streamId: number, bytes: Uint8Array, fin = false): Buffer {
-  return Buffer.concat([encodeDataHeader(streamId, bytes.length, fin), bytes]);
-}
-
-async function settle() {
-  for (let round = 0; round < 20; round += 1) await turn();
 }
 
 describe("a SPDY session", () => {
