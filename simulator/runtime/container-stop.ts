@@ -8,6 +8,7 @@ import { containerLayout, sandboxLayout } from "./layout.ts";
 import type { LiveContainer, LiveSandbox } from "./live-state.ts";
 import { runShimDelete } from "./shim-binary.ts";
 import type { TaskExit } from "./shim-tasks.ts";
+import { within } from "./within.ts";
 
 const sigkill = 9;
 /** containerd's code for an exit it knows nothing of (core/runtime/v2/shim.go cleanupAfterDeadShim). */
@@ -32,7 +33,7 @@ export async function stopContainer(
   if (tasks !== undefined && graceMs > 0) {
     try {
       await tasks.kill({ id }, stopSignal);
-      if (await within(context, container.exited, graceMs)) return;
+      if (await within(context.clock, container.exited, graceMs)) return;
     } catch (error) {
       context.log.warn({ container: id, error: messageOf(error) }, "stop signal failed");
     }
@@ -47,7 +48,7 @@ async function killContainer(context: RuntimeContext, container: LiveContainer):
   await tasks?.kill({ id }, sigkill, true).catch((error: unknown) => {
     context.log.warn({ container: id, error: messageOf(error) }, "kill failed");
   });
-  if (await within(context, container.exited, killTimeoutMs)) return;
+  if (await within(context.clock, container.exited, killTimeoutMs)) return;
   throw runtimeError(
     "CONTAINER_WRONG_STATE",
     `failed to kill container "${id}": it is still there ${killTimeoutMs / 1000} s after SIGKILL`,
@@ -116,7 +117,7 @@ export async function recordExit(
     context.log.debug({ container: id, error: messageOf(error) }, "task delete failed");
   }
   if (container.io !== undefined) {
-    await within(context, container.io.drained, drainLimitMs);
+    await within(context.clock, container.io.drained, drainLimitMs);
     container.io.close();
   }
   const why = told?.reason ?? message;
@@ -145,19 +146,4 @@ function finishTime(context: RuntimeContext, exit: TaskExit): number {
   const { exitedAtMs } = exit;
   // Go's zero time means that the shim did not know.
   return exitedAtMs !== undefined && exitedAtMs > 0 ? exitedAtMs : context.clock.nowMs();
-}
-
-async function within(
-  context: RuntimeContext,
-  work: Promise<unknown>,
-  limitMs: number,
-): Promise<boolean> {
-  const controller = new AbortController();
-  const limit = context.clock.sleep(limitMs, controller.signal).then(
-    () => false,
-    () => false,
-  );
-  const done = await Promise.race([work.then(() => true), limit]);
-  controller.abort();
-  return done;
 }

@@ -21,6 +21,8 @@ export interface LiveSandbox {
   shimLog: ShimLog | undefined;
   /** We are taking it down: a closed connection is no news. */
   closing: boolean;
+  /** Nothing of it runs or is mounted any more; files and records may be left. */
+  tornDown: boolean;
   readonly containers: Map<string, LiveContainer>;
 }
 
@@ -53,6 +55,7 @@ export function createLiveState(records: RuntimeRecords): LiveState {
       tasks: undefined,
       shimLog: undefined,
       closing: false,
+      tornDown: false,
       containers: new Map(),
     };
     sandboxes.set(record.id, live);

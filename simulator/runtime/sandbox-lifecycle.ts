@@ -21,6 +21,7 @@ import { makeSandboxFiles, writeSandboxSpec } from "./sandbox-bundle.ts";
 import { runShimDelete, startShim } from "./shim-binary.ts";
 import { openShimLog } from "./shim-log.ts";
 import { connectShim, isConnectionLost, type ShimTasks, shimErrorText } from "./shim-tasks.ts";
+import { within } from "./within.ts";
 
 const sigkill = 9;
 // A pause process or VMM is gone well within this after SIGKILL.
@@ -139,6 +140,7 @@ export async function teardownSandbox(
   context: RuntimeContext,
   sandbox: LiveSandbox,
 ): Promise<void> {
+  if (sandbox.tornDown) return;
   sandbox.closing = true;
   const { id, address, shimPid, spec } = sandbox.record;
   const { bundle } = sandboxLayout(context.paths, id);
@@ -166,6 +168,7 @@ export async function teardownSandbox(
     await runCommand("umount", ["-l", point]);
   }
   await removePodCgroup(context.paths.name, spec.podUid);
+  sandbox.tornDown = true;
   if (sandbox.record.state !== "notready")
     context.state.updateSandbox(sandbox, { state: "notready" });
 }
@@ -174,7 +177,7 @@ export async function teardownSandbox(
 async function endTask(context: RuntimeContext, tasks: ShimTasks, id: string): Promise<void> {
   const steps = [
     () => tasks.kill({ id }, sigkill, true),
-    () => Promise.race([tasks.wait({ id }), context.clock.sleep(killTimeoutMs)]),
+    () => within(context.clock, tasks.wait({ id }), killTimeoutMs),
     () => tasks.delete({ id }),
     () => tasks.shutdown(id),
   ];
