@@ -140,7 +140,7 @@ export function createImageService(options: ImageServiceOptions): NodeImages {
             "IMAGE_SOURCE_INVALID",
             `${source} does not say what its image is called`,
             {
-              hint: "Give the name, for instance with --tag.",
+              hint: "Give the name, for instance with --as.",
             },
           );
         }
