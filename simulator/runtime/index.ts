@@ -15,3 +15,4 @@ export {
   type RuntimeRecords,
   type SandboxRecord,
 } from "./records.ts";
+export { shimVersion } from "./shim-binary.ts";

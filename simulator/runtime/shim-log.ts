@@ -2,6 +2,8 @@
  * Reads a shim's `log` FIFO. A shim needs the reader: without one containerd-shim-runc-v2 blocks at
  * start (measured). Its last complaint is kept, because it explains a shim's death.
  */
+import { createWriteStream } from "node:fs";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Logger } from "../../common/log.ts";
 import { openFifoReader } from "./fifos.ts";
@@ -17,16 +19,27 @@ export interface ShimLog {
 export function openShimLog(fifo: string, log: Logger): ShimLog {
   const reader = openFifoReader(fifo);
   reader.on("error", () => undefined);
+  // Beside the FIFO, for `katasim logs`: what a FIFO passes on is gone.
+  const copy = createWriteStream(join(dirname(fifo), "shim.log"), { flags: "a", mode: 0o600 });
+  copy.on("error", () => undefined);
   let lastError: string | undefined;
   let lastFatal: string | undefined;
   createInterface({ input: reader }).on("line", (line) => {
     log.debug({ shim: line }, "shim");
+    copy.write(`${line}\n`);
     const error = errorIn(line);
     if (error === undefined) return;
     lastError = error.text;
     if (error.fatal) lastFatal = error.text;
   });
-  return { lastError: () => lastError, lastFatal: () => lastFatal, close: () => reader.destroy() };
+  return {
+    lastError: () => lastError,
+    lastFatal: () => lastFatal,
+    close() {
+      reader.destroy();
+      copy.end();
+    },
+  };
 }
 
 /** logrus text or JSON of Go shims, pino JSON of ours. */
