@@ -14,7 +14,7 @@ import { createNodeAgent } from "../simulator/index.ts";
 import { createPodNetwork, type PodNetwork } from "../simulator/network/index.ts";
 import { createNodeApi } from "../simulator/node-api/server.ts";
 import { createContainerRuntime } from "../simulator/runtime/index.ts";
-import type { ContainerRuntime } from "../simulator/runtime-port.ts";
+import type { ContainerRuntime, HandlerStatus } from "../simulator/runtime-port.ts";
 import { contextName } from "./commands/kubeconfig.ts";
 import { readImageConfig } from "./image-config.ts";
 import { kubeconfigText } from "./kubeconfig/merge.ts";
@@ -32,7 +32,10 @@ export interface RunningNode {
   readonly server: string;
   /** With the node's own credentials. */
   readonly cluster: HttpsCluster;
-  readonly runtime: ContainerRuntime;
+  /** Asked for while the agent starts: nobody waits for it twice. */
+  readonly handlers: Promise<readonly HandlerStatus[]>;
+  /** The node is registered by this very agent and its pods are known. */
+  readonly registered: Promise<void>;
   /** Rejects when a part dies by itself; never resolves. */
   readonly failed: Promise<never>;
   /** Stops every part in reverse; pods go on. Idempotent. */
@@ -127,6 +130,9 @@ export async function startNode(
     stops.push(close);
     await runtime.recover();
 
+    const handlers = runtime.handlers();
+    handlers.catch(() => {});
+
     progress.step("agent", "Starting the node agent");
     const agent = createNodeAgent({
       cluster,
@@ -160,7 +166,14 @@ export async function startNode(
       stopping.abort();
       await running.catch(() => {});
     });
-    return { server: api.url, cluster, runtime, failed: never(running), stop };
+    return {
+      server: api.url,
+      cluster,
+      handlers,
+      registered: agent.ready,
+      failed: never(running),
+      stop,
+    };
   } catch (error) {
     await stop().catch((stopError: unknown) => log.error({ err: stopError }, "stopping failed"));
     throw error;

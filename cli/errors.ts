@@ -1,7 +1,7 @@
 /** The command line's error codes; exit codes follow notes of `katasim help`: 1 failed, 2 usage, 3 machine, 4 not running, 5 timed out. */
 import { errorFactory } from "../common/errors.ts";
 
-export const cliErrors = {
+const cliErrors = {
   /** Wrong flags, arguments or values. */
   USAGE: { kind: "user", exitCode: 2 },
   /** A file the user named is not what it must be. */
@@ -23,7 +23,5 @@ export const cliErrors = {
   TIMED_OUT: { kind: "environment", exitCode: 5 },
   INTERRUPTED: { kind: "user", exitCode: 130 },
 } as const;
-
-export type CliErrorCode = keyof typeof cliErrors;
 
 export const cliError = errorFactory(cliErrors);

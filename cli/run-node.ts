@@ -93,6 +93,8 @@ async function becomeReady(
   interrupts: Interrupts,
 ): Promise<void> {
   progress.step("ready", "Waiting for the node to be Ready");
+  // An earlier life's Ready condition is still in the store: it must be this agent's.
+  await Promise.race([node.registered, aborted(interrupts.signal)]);
   await waitForNode(node.cluster, {
     nodeName: settings.nodeName,
     timeoutMs: waitMs,
@@ -106,7 +108,7 @@ async function becomeReady(
     pid: process.pid,
     // Counted from the start of this process: what the person waited for.
     readyMs: Math.round(performance.now()),
-    handlers: await node.runtime.handlers(),
+    handlers: await node.handlers,
   });
 }
 

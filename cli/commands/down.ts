@@ -43,7 +43,7 @@ export function addDown(program: Command, bind: Bind): void {
         progress.step("agent", `Stopping the node agent and the API (pid ${owner.pid})`);
         await stopDaemon(owner, options.force ?? false);
       }
-      progress.step("pods", "Stopping pods");
+      progress.step("pods", owner === undefined ? "Looking for what is left" : "Stopping pods");
       const { sweepInstance, deleteState } = await import("../teardown/sweep.ts");
       const settings = resolveSettings({}, context.env, await readRememberedSettings(paths));
       const swept = await sweepInstance({ paths, settings, graceMs, log: silentLogger });

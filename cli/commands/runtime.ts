@@ -26,6 +26,7 @@ export function addRuntime(program: Command, bind: Bind): void {
     const options = {
       paths,
       shimFolders: runtime.foldersBesideProgram(),
+      version: runtime.shimVersion,
       katasim: { hypervisor: settings.hypervisor, accel: settings.accel },
     };
     context.printList({

@@ -4,6 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
+import { dirname } from "node:path";
 import { systemClock } from "../../common/clock.ts";
 import { isSimError, messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
@@ -108,6 +109,7 @@ async function unmountAll(folders: readonly string[]): Promise<void> {
 /** The run folder goes only when no mount is left in it: a delete must never reach through one. */
 async function removeRunFolder(paths: Paths): Promise<void> {
   await rm(paths.run, { recursive: true, force: true });
+  await removeIfEmpty(dirname(paths.run));
 }
 
 /** Removes the state folder, and the folders above it that only held this instance. */
@@ -119,9 +121,11 @@ export async function deleteState(paths: Paths): Promise<void> {
     });
   }
   await rm(paths.state, { recursive: true, force: true });
-  for (const folder of [paths.run, paths.state]) {
-    const parent = folder.slice(0, folder.lastIndexOf("/"));
-    const entries = await readdir(parent).catch(() => undefined);
-    if (entries?.length === 0) await rm(parent, { recursive: true, force: true });
-  }
+  await removeIfEmpty(dirname(paths.state));
+}
+
+/** The folder that holds instances goes with the last of them. */
+async function removeIfEmpty(folder: string): Promise<void> {
+  const entries = await readdir(folder).catch(() => undefined);
+  if (entries?.length === 0) await rm(folder, { recursive: true, force: true });
 }
