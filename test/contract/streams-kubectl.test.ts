@@ -212,20 +212,19 @@ describe.each(variants)("kubectl over $protocol", ({ upgrade, env }) => {
   });
 });
 
-describe("every kubectl beside the installed one", () => {
-  const beside = () => {
-    const found = spawnSync("sh", ["-c", "command -v kubectl"], { encoding: "utf8" }).stdout.trim();
-    const home = dirname(realpathSync(found));
-    return readdirSync(home)
-      .filter((name) => /^kubectl\.1\.\d+$/.test(name))
-      .map((name) => join(home, name));
-  };
-  const binaries = beside();
-  if (binaries.length === 0) console.log("no other kubectl versions here: skipped");
+/** The installed kubectl, and other versions where a side-by-side installation has them. */
+function installedKubectls(): readonly { readonly name: string; readonly binary: string }[] {
+  const found = spawnSync("sh", ["-c", "command -v kubectl"], { encoding: "utf8" }).stdout.trim();
+  if (found === "") return [{ name: "kubectl", binary: "kubectl" }];
+  const home = dirname(realpathSync(found));
+  const versions = readdirSync(home).filter((name) => /^kubectl\.1\.\d+$/.test(name));
+  return ["kubectl", ...versions].map((name) => ({ name, binary: join(home, name) }));
+}
 
-  it.each(binaries)(
-    "%s runs a command, passes its exit code and forwards a port",
-    async (binary) => {
+describe("every installed kubectl", () => {
+  it.each(installedKubectls())(
+    "$name runs a command, passes its exit code and forwards a port",
+    async ({ binary }) => {
       const bytes = randomBytes(3 * megabyte);
       const outcome = await harness.run(
         binary,
