@@ -1,0 +1,93 @@
+/** Tagged fields, the bodies of requests, replies and events: `u8 tag, u32 length, bytes`. */
+import { shimError } from "../errors.ts";
+
+export type FieldValue = string | number | bigint | Buffer | boolean;
+/** `undefined` leaves the field out. */
+export type FieldList = ReadonlyArray<readonly [tag: number, value: FieldValue | undefined]>;
+
+export function encodeFields(fields: FieldList): Buffer {
+  const parts: Buffer[] = [];
+  for (const [tag, value] of fields) {
+    if (value === undefined) continue;
+    const bytes = encodeValue(tag, value);
+    const header = Buffer.allocUnsafe(5);
+    header.writeUInt8(tag, 0);
+    header.writeUInt32BE(bytes.length, 1);
+    parts.push(header, bytes);
+  }
+  return Buffer.concat(parts);
+}
+
+function encodeValue(tag: number, value: FieldValue): Buffer {
+  if (Buffer.isBuffer(value)) return value;
+  if (typeof value === "string") {
+    // A NUL would end the string early in the agent: what is checked must be what is used.
+    if (value.includes("\0")) {
+      throw shimError(
+        "GUEST_PROTOCOL",
+        `field ${tag} holds a NUL character: ${JSON.stringify(value)}`,
+      );
+    }
+    return Buffer.from(value);
+  }
+  const bytes = Buffer.allocUnsafe(8);
+  bytes.writeBigUInt64BE(BigInt.asUintN(64, BigInt(value)));
+  return bytes;
+}
+
+export interface Fields {
+  /** Numbers above 2^53 are an error: no counter of ours is that large. */
+  number(tag: number): number | undefined;
+  text(tag: number): string | undefined;
+  numbers(tag: number): number[];
+  /** Groups a repeated message: each field `first` opens a new group. */
+  groups(first: number): Fields[];
+}
+
+/** Throws GUEST_PROTOCOL when the fields do not fill the bytes exactly. */
+export function decodeFields(bytes: Buffer): Fields {
+  const list: Array<readonly [number, Buffer]> = [];
+  for (let offset = 0; offset < bytes.length; ) {
+    if (bytes.length - offset < 5) throw truncated();
+    const tag = bytes.readUInt8(offset);
+    const length = bytes.readUInt32BE(offset + 1);
+    offset += 5;
+    if (length > bytes.length - offset) throw truncated();
+    list.push([tag, bytes.subarray(offset, offset + length)]);
+    offset += length;
+  }
+  return fieldsOf(list);
+}
+
+function fieldsOf(list: ReadonlyArray<readonly [number, Buffer]>): Fields {
+  const find = (tag: number) => list.find(([candidate]) => candidate === tag)?.[1];
+  return {
+    number: (tag) => {
+      const value = find(tag);
+      return value === undefined ? undefined : toNumber(tag, value);
+    },
+    text: (tag) => find(tag)?.toString("utf8"),
+    numbers: (tag) =>
+      list.filter(([candidate]) => candidate === tag).map(([, value]) => toNumber(tag, value)),
+    groups: (first) => {
+      const groups: Array<Array<readonly [number, Buffer]>> = [];
+      for (const field of list) {
+        if (field[0] === first) groups.push([]);
+        groups.at(-1)?.push(field);
+      }
+      return groups.map(fieldsOf);
+    },
+  };
+}
+
+function toNumber(tag: number, value: Buffer): number {
+  const number = value.length === 8 ? Number(value.readBigUInt64BE()) : Number.NaN;
+  if (!Number.isSafeInteger(number)) {
+    throw shimError("GUEST_PROTOCOL", `the guest sent a bad number in field ${tag}`);
+  }
+  return number;
+}
+
+function truncated() {
+  return shimError("GUEST_PROTOCOL", "the guest sent fields that are cut off");
+}

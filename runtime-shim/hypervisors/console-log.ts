@@ -1,0 +1,60 @@
+/** The guest's console in a file of bounded size, and its last lines for error texts. */
+import { closeSync, openSync, renameSync, writeSync } from "node:fs";
+import { tailBuffer } from "../../common/process/tail-buffer.ts";
+
+export interface ConsoleLog {
+  write(chunk: Buffer): void;
+  /** The last lines, without control characters: the guest must not steer a reader's terminal. */
+  tail(): string;
+  close(): void;
+}
+
+// Two files of this size at most: the log and the one before it (`.1`).
+const maxFileBytes = 1 << 20;
+const tailBytes = 4 << 10;
+const tailLines = 12;
+
+export function openConsoleLog(path: string): ConsoleLog {
+  let fd: number | undefined = openSync(path, "w", 0o600);
+  let size = 0;
+  const tail = tailBuffer(tailBytes);
+  return {
+    write(chunk) {
+      tail.push(chunk);
+      if (fd === undefined) return;
+      try {
+        if (size + chunk.length > maxFileBytes) {
+          closeSync(fd);
+          renameSync(path, `${path}.1`);
+          fd = openSync(path, "w", 0o600);
+          size = 0;
+        }
+        size += writeSync(fd, chunk);
+      } catch {
+        // A full disk must not take the VM down; the tail in memory goes on.
+      }
+    },
+    tail: () =>
+      printable(tail.text())
+        .split("\n")
+        .map((line) => line.trim())
+        .filter((line) => line !== "")
+        .slice(-tailLines)
+        .join("\n"),
+    close() {
+      if (fd !== undefined) closeSync(fd);
+      fd = undefined;
+    },
+  };
+}
+
+/** Removes escape sequences and every control character but the newline. */
+export function printable(text: string): string {
+  return (
+    text
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
+      .replace(/\u001b\[[0-9;?]*[A-Za-z]/g, "")
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
+      .replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, "")
+  );
+}

@@ -1,0 +1,71 @@
+/**
+ * CONTRACT: what a sandbox asks of a hypervisor. One implementation per technology, each made of a
+ * driver here, a file in `command-line/` and one in `control/`; `registry.ts` lists them.
+ */
+import type { Socket } from "node:net";
+
+export type Accelerator = "kvm" | "mshv" | "tcg";
+
+export interface VmSpec {
+  /** The sandbox's id. */
+  readonly id: string;
+  readonly vcpus: number;
+  readonly memoryMib: number;
+  readonly accelerator: Accelerator;
+  readonly kernel: string;
+  readonly initrd: string;
+  /** Path of a network namespace the VMM runs in; absent = no NIC and the shim's own namespace. */
+  readonly netnsPath?: string;
+  /** A tap of that namespace, and the address the guest's NIC gets. */
+  readonly nic?: { readonly tap: string; readonly mac: string };
+  /** The shim listens here, the VMM connects the agent's port to it. */
+  readonly agentSocket: string;
+  readonly controlSocket: string;
+  readonly consoleLog: string;
+  /** The VMM's pid and start time, for whoever has to clean up after this process. */
+  readonly pidFile: string;
+}
+
+export interface Disk {
+  /** At most 20 characters; the guest finds the disk by it. */
+  readonly serial: string;
+  readonly path: string;
+  readonly readOnly: boolean;
+}
+
+export interface VmExit {
+  /** One sentence on what ended the VMM. */
+  readonly reason: string;
+  /** It was asked to end: not a failure. */
+  readonly expected: boolean;
+}
+
+export interface RunningVm {
+  readonly pid: number;
+  /** Of the program that runs, e.g. "7.2.22". */
+  readonly version: string;
+  readonly argv: readonly string[];
+  /** performance.now() of the moment the VMM was executed. */
+  readonly startedAtMs: number;
+  /** The byte stream to the agent; rejects when the VMM ends before it has connected. */
+  readonly agent: Promise<Socket>;
+  /** Resolves once, with the reason, when the VMM is gone. */
+  readonly exited: Promise<VmExit>;
+  /** Hot-plugs. Rejects with VMM_CONTROL or VMM_GONE. */
+  attachDisk(disk: Disk): Promise<void>;
+  /** Resolves when the guest has let go of it. Succeeds when it is not plugged. */
+  detachDisk(serial: string): Promise<void>;
+  /** The last lines of the guest's console. */
+  consoleTail(): string;
+  /** The guest is about to power off by itself: its end is expected from now on. */
+  expectExit(): void;
+  /** SIGKILL; resolves when it is gone and its sockets are removed. Idempotent. */
+  stop(): Promise<void>;
+}
+
+export interface Hypervisor {
+  /** "qemu", "cloud-hypervisor". */
+  readonly name: string;
+  /** Rejects with VMM_MISSING or VMM_START_FAILED; nothing is left behind then. */
+  start(spec: VmSpec): Promise<RunningVm>;
+}

@@ -1,0 +1,242 @@
+/**
+ * A sandbox: one VM, its guest, its tap and sockets. Made once by `bootSandbox`; `stop` may be called
+ * from anywhere and any number of times and leaves nothing outside the bundle.
+ */
+import { readFileSync, rmSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import type { Logger } from "../../common/log.ts";
+import { resolvePaths } from "../../common/paths.ts";
+import { shimError } from "../errors.ts";
+import type { GuestClient, GuestListener } from "../guest-client/client.ts";
+import { type DialServer, startDialServer } from "../guest-client/dial-server.ts";
+import { findGuestFiles } from "../hypervisors/guest-files.ts";
+import type { Disk, RunningVm } from "../hypervisors/hypervisor.ts";
+import { chooseHypervisor, type HypervisorChoice } from "../hypervisors/registry.ts";
+import type { PodInterface } from "../network/interface.ts";
+import { connectTap, disconnectTap, tapName } from "../network/tcfilter.ts";
+import type { ShimOptions, VmRecord } from "../shim-options.ts";
+import { sizingProfiles } from "../sizing/profiles.ts";
+import { type PodLimits, sizeVm, type VmSize } from "../sizing/vm-size.ts";
+import { type BootedGuest, bootGuest } from "./boot-guest.ts";
+import { writeVmRecord } from "./bundle-files.ts";
+import {
+  consoleLogFile,
+  type ShimState,
+  socketPaths,
+  vmmPidFile,
+  writeShimState,
+} from "./state-file.ts";
+
+export interface Sandbox {
+  readonly guest: GuestClient;
+  readonly vmmPid: number;
+  readonly record: VmRecord;
+  /** Plugs and mounts a read-only disk once, however many containers ask for it. */
+  addImageDisk(disk: Disk, fsType: "erofs"): Promise<void>;
+  addWritableDisk(disk: Disk): Promise<void>;
+  removeDisk(serial: string): Promise<void>;
+  /** Resolves when the VM is gone. `reason` is absent when `stop` ended it. */
+  readonly ended: Promise<{ readonly reason?: string }>;
+  stop(): Promise<void>;
+}
+
+export interface SandboxInput {
+  readonly state: ShimState;
+  readonly options: ShimOptions;
+  readonly limits: PodLimits;
+  readonly hostname: string;
+  readonly netnsPath: string | undefined;
+  readonly listener: GuestListener;
+  readonly log: Logger;
+  readonly signal?: AbortSignal;
+}
+
+// The VMM's own memory beside the guest's: code, translation buffers, device state.
+const vmmOverheadMib = 64;
+
+/** Rejects with the reason in words; nothing is left behind then. */
+export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
+  const { state, options, log } = input;
+  const size = sizeVm(sizingProfiles[options.sizingProfile], input.limits);
+  assertHostMemory(size.memoryMib);
+  const guestDir = options.guestDir ?? defaultGuestDir();
+  const files = findGuestFiles(guestDir);
+  const probeCacheDir = options.probeCacheDir ?? guestDir;
+  const choice = await chooseHypervisor(options, { log, probeCacheDir });
+  const sockets = socketPaths(state.socketPrefix);
+  const undo: Array<() => Promise<void>> = [];
+  let vm: RunningVm | undefined;
+  try {
+    const network = await connectNetwork(input, undo);
+    vm = await choice.hypervisor.start({
+      id: state.groupId,
+      vcpus: size.vcpus,
+      memoryMib: size.memoryMib,
+      accelerator: choice.accelerator,
+      kernel: files.kernel,
+      initrd: files.initrd,
+      ...(input.netnsPath === undefined ? {} : { netnsPath: input.netnsPath }),
+      ...(network === undefined ? {} : { nic: { tap: tapName, mac: network.mac } }),
+      agentSocket: sockets.agent,
+      controlSocket: sockets.control,
+      consoleLog: join(state.bundle, consoleLogFile),
+      pidFile: join(state.bundle, vmmPidFile),
+    });
+    undo.unshift(vm.stop);
+    const booted = await bootGuest(vm, { hostname: input.hostname, network }, input);
+    const dial = await startDialServer(sockets.dial, booted.guest);
+    undo.unshift(() => dial.close());
+    const record = vmRecord(vm, booted, choice, size, state, sockets.dial);
+    writeVmRecord(state.bundle, record);
+    log.info({ record }, "sandbox booted");
+    return createSandbox(vm, booted.guest, record, undo, dial);
+  } catch (error) {
+    for (const step of undo) await step().catch(() => {});
+    throw error;
+  }
+}
+
+function createSandbox(
+  vm: RunningVm,
+  guest: GuestClient,
+  record: VmRecord,
+  undo: ReadonlyArray<() => Promise<void>>,
+  dial: DialServer,
+): Sandbox {
+  const images = new Map<string, Promise<void>>();
+  let stopping: Promise<void> | undefined;
+  let stopAsked = false;
+  let brokenGuest: string | undefined;
+
+  const teardown = async () => {
+    for (const step of undo) await step().catch(() => {});
+  };
+  // A guest that breaks the protocol is not to be trusted with anything: its VM ends.
+  void guest.closed.then(async (reason) => {
+    const grace = new Promise<"late">((resolve) => setTimeout(resolve, 1_000, "late").unref());
+    if ((await Promise.race([vm.exited, grace])) !== "late") return;
+    brokenGuest = reason;
+    await vm.stop();
+  });
+  const ended = vm.exited.then(async (exit) => {
+    guest.close(exit.reason);
+    await dial.close().catch(() => {});
+    await teardown();
+    if (stopAsked) return {};
+    return {
+      reason:
+        brokenGuest === undefined ? exit.reason : `the sandbox's guest failed: ${brokenGuest}`,
+    };
+  });
+
+  const plug = async (disk: Disk, fsType: "erofs" | "ext4") => {
+    await vm.attachDisk(disk);
+    try {
+      await guest.request("mountDisk", [
+        [1, disk.serial],
+        [2, fsType],
+        [3, disk.readOnly],
+      ]);
+    } catch (error) {
+      await vm.detachDisk(disk.serial).catch(() => {});
+      throw error;
+    }
+  };
+  return {
+    guest,
+    vmmPid: vm.pid,
+    record,
+    ended,
+    addImageDisk(disk, fsType) {
+      const known = images.get(disk.serial);
+      if (known !== undefined) return known;
+      const added = plug(disk, fsType);
+      images.set(disk.serial, added);
+      // A failed plug may be tried again.
+      added.catch(() => images.delete(disk.serial));
+      return added;
+    },
+    addWritableDisk: (disk) => plug(disk, "ext4"),
+    async removeDisk(serial) {
+      images.delete(serial);
+      await guest.request("unmountDisk", [[1, serial]]);
+      await vm.detachDisk(serial);
+    },
+    stop() {
+      stopAsked = true;
+      // The disks are thrown away with the sandbox: nothing in the guest is worth a slow shutdown.
+      stopping ??= (async () => {
+        await vm.stop();
+        await ended;
+      })();
+      return stopping;
+    },
+  };
+}
+
+async function connectNetwork(
+  { netnsPath, state }: SandboxInput,
+  undo: Array<() => Promise<void>>,
+): Promise<PodInterface | undefined> {
+  if (netnsPath === undefined) return undefined;
+  const network = await connectTap(netnsPath);
+  if (network === undefined) return undefined;
+  undo.unshift(() => disconnectTap(netnsPath, network.name));
+  // For a `delete` that finds this process dead.
+  writeShimState({ ...state, netnsPath, podInterface: network.name });
+  return network;
+}
+
+function vmRecord(
+  vm: RunningVm,
+  booted: BootedGuest,
+  { hypervisor, accelerator }: HypervisorChoice,
+  size: VmSize,
+  state: ShimState,
+  dialSocket: string,
+): VmRecord {
+  return {
+    hypervisor: hypervisor.name,
+    hypervisorVersion: vm.version,
+    accelerator,
+    vcpus: size.vcpus,
+    memoryMib: size.memoryMib,
+    sizing: size.lines,
+    vmmPid: vm.pid,
+    shimPid: process.pid,
+    kernelRelease: booted.kernelRelease,
+    bootId: booted.bootId,
+    startKind: "cold",
+    bootMs: booted.bootMs,
+    consoleLog: join(state.bundle, consoleLogFile),
+    dialSocket,
+    argv: vm.argv,
+  };
+}
+
+/** Guest memory is taken as it is touched, so this catches only what can never fit. */
+function assertHostMemory(memoryMib: number): void {
+  const match = /^MemAvailable:\s+(\d+) kB/m.exec(readFileSync("/proc/meminfo", "utf8"));
+  const availableMib = Math.floor(Number(match?.[1] ?? Number.MAX_SAFE_INTEGER) / 1024);
+  if (memoryMib + vmmOverheadMib <= availableMib) return;
+  throw shimError(
+    "HOST_MEMORY",
+    `the sandbox's VM needs ${memoryMib} MiB and this machine has ${availableMib} MiB available`,
+    { hint: "lower the pod's memory limits or delete other pods" },
+  );
+}
+
+/** Beside the shim's own program in a checkout, else the user's cache. */
+function defaultGuestDir(): string {
+  return resolvePaths({ name: "default", env: { HOME: homedir(), ...process.env } }).guest;
+}
+
+/** Files outside the bundle that a dead shim may have left. Idempotent. */
+export function removeSockets(prefix: string): void {
+  for (const path of Object.values(socketPaths(prefix))) rmSync(path, { force: true });
+}
+
+export function socketFolder(prefix: string): string {
+  return dirname(prefix);
+}

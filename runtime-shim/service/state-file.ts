@@ -1,0 +1,70 @@
+/**
+ * `shim.json` in a sandbox's bundle: what `start` was told, for the daemon it starts and for a
+ * `delete` that finds the daemon dead. Plain code without zod: `start` must be fast.
+ */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { writeFileAtomic } from "../../common/files/atomic-write.ts";
+
+export interface ShimState {
+  readonly namespace: string;
+  /** The sandbox: all tasks of this shim belong to it. */
+  readonly groupId: string;
+  readonly bundle: string;
+  readonly debug: boolean;
+  /** Where events go; absent = nowhere. */
+  readonly publishAddress?: string;
+  /** Options as the caller gave them, not validated: JSON text. */
+  readonly optionsJson?: string;
+  /** Folder and common beginning of all sockets of this sandbox. */
+  readonly socketPrefix: string;
+  readonly logFile?: string;
+  /** Network namespace the tap is in, once there is one. */
+  readonly netnsPath?: string;
+  readonly podInterface?: string;
+}
+
+const fileName = "shim.json";
+
+export function readShimState(bundle: string): ShimState | undefined {
+  try {
+    return JSON.parse(readFileSync(join(bundle, fileName), "utf8")) as ShimState;
+  } catch {
+    return undefined;
+  }
+}
+
+export function writeShimState(state: ShimState): void {
+  writeFileAtomic(join(state.bundle, fileName), `${JSON.stringify(state, null, 2)}\n`);
+}
+
+// Short, because the kernel takes 107 bytes. Not containerd's own folder, /run/containerd/s: its shims
+// make that one without search permission.
+const defaultSocketDir = "/run/katasim/s";
+
+/** The same for every container of a pod; 64 bits of a digest keep pods apart. */
+export function socketPrefix(
+  socketDir: string | undefined,
+  address: string,
+  namespace: string,
+  groupId: string,
+): string {
+  const digest = createHash("sha256").update(`${address}/${namespace}/${groupId}`).digest("hex");
+  return join(socketDir ?? defaultSocketDir, digest.slice(0, 16));
+}
+
+/** Every file of a running sandbox outside its bundle. */
+export function socketPaths(prefix: string) {
+  return {
+    task: `${prefix}.task`,
+    agent: `${prefix}.agent`,
+    control: `${prefix}.qmp`,
+    dial: `${prefix}.dial`,
+  } as const;
+}
+
+export const vmmPidFile = "vmm.pid";
+export const shimPidFile = "shim.pid";
+export const consoleLogFile = "console.log";
+export const writableDiskFile = "writable.ext4";

@@ -1,0 +1,94 @@
+/** The daemon: serves the task service of one sandbox until no task is left. */
+import { closeSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { messageOf } from "../../common/errors.ts";
+import { writePidFile } from "../../common/process/process-identity.ts";
+import { Task } from "../../proto/containerd/gen/task_pb.js";
+import type { ShimArguments } from "../arguments.ts";
+import { shimError } from "../errors.ts";
+import { createPublisher } from "../service/publisher.ts";
+import { createShimLog } from "../service/shim-log.ts";
+import { readShimState, type ShimState, shimPidFile, socketPaths } from "../service/state-file.ts";
+import { createTaskService } from "../service/task-service.ts";
+import { createTtrpcServer } from "../ttrpc/server.ts";
+import { readyDescriptor, readyVariable } from "./start.ts";
+
+const taskServiceV3 = "containerd.task.v3.Task";
+
+// The last exit and delete events of a sandbox; containerd itself waits 3 s for a shutdown.
+const flushTimeoutMs = 2_000;
+
+/** Resolves when the daemon's work is done and everything it made is gone. */
+export async function run(args: ShimArguments): Promise<void> {
+  try {
+    await serve(args);
+  } catch (error) {
+    tellReady(messageOf(error));
+    throw error;
+  }
+}
+
+async function serve({ bundle }: ShimArguments): Promise<void> {
+  const state = readShimState(bundle);
+  if (state === undefined) {
+    throw shimError("BAD_BUNDLE", `${bundle} has no shim.json: the daemon is started by "start"`);
+  }
+  const log = createShimLog({
+    bundle,
+    level: state.debug ? "debug" : "info",
+    ...(state.logFile === undefined ? {} : { logFile: state.logFile }),
+  }).child({ shim: state.groupId.slice(0, 12) });
+  const publisher = createPublisher({
+    address: state.publishAddress,
+    namespace: state.namespace,
+    log,
+  });
+  let finish: (why: string) => void = () => {};
+  const finished = new Promise<string>((resolve) => {
+    finish = resolve;
+  });
+  const service = createTaskService({
+    state,
+    publisher,
+    log,
+    shutdown: () => finish("no task is left"),
+  });
+  const server = createTtrpcServer({ log });
+  server.serve(Task, service.handlers, [taskServiceV3]);
+  const { task } = socketPaths(state.socketPrefix);
+  await server.listen(task);
+  writePidFile(join(bundle, shimPidFile), process.pid);
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => finish(signal));
+  // The terminal or the agent that started us may go away; the sandbox stays.
+  process.on("SIGHUP", () => {});
+  // A bug in one call must not take the pod down; one that is thrown outside of any call must not
+  // leave a VM without a keeper.
+  process.on("uncaughtException", (error) => {
+    log.fatal({ error: error.stack }, "uncaught");
+    finish("an internal error");
+  });
+  tellReady("ready");
+  log.info({ bundle, pid: process.pid }, "shim started");
+  const why = await finished;
+  log.info({ why }, "shim stops");
+  await service.stop();
+  await publisher.flush(flushTimeoutMs);
+  publisher.close();
+  await server.close();
+  removeOwnFiles(state);
+}
+
+function removeOwnFiles(state: ShimState): void {
+  for (const path of Object.values(socketPaths(state.socketPrefix))) rmSync(path, { force: true });
+  rmSync(join(state.bundle, shimPidFile), { force: true });
+}
+
+/** By hand there is nobody to tell, and the descriptor may be anything. */
+function tellReady(words: string): void {
+  if (process.env[readyVariable] === undefined) return;
+  delete process.env[readyVariable];
+  try {
+    writeSync(readyDescriptor, words);
+    closeSync(readyDescriptor);
+  } catch {}
+}
