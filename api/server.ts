@@ -9,7 +9,7 @@ import { authenticate } from "./auth.ts";
 import { apiError } from "./errors.ts";
 import { runControllers } from "./kubernetes/controllers/index.ts";
 import type { HandlerContext } from "./kubernetes/http/exchange.ts";
-import { registerKubernetes } from "./kubernetes/plugin.ts";
+import { frameworkErrors, registerKubernetes } from "./kubernetes/plugin.ts";
 import { createRegistry } from "./kubernetes/registry.ts";
 import { allResources } from "./kubernetes/resources/index.ts";
 import { seedCluster } from "./kubernetes/seed.ts";
@@ -102,6 +102,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     forceCloseConnections: true,
     return503OnClosing: false,
     logger: false,
+    frameworkErrors,
   });
   registerKubernetes(app, {
     context,

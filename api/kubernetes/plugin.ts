@@ -120,6 +120,12 @@ async function send(reply: FastifyReply, answer: Reply): Promise<void> {
   await reply.send(answer.body);
 }
 
+/** For errors that fastify meets before any route: URLs it cannot read. */
+export function frameworkErrors(error: Error, _request: FastifyRequest, reply: FastifyReply): void {
+  const status = statusFromError(apiError("BAD_REQUEST", error.message, { cause: error }));
+  reply.code(400).header("content-type", "application/json").send(JSON.stringify(status));
+}
+
 async function sendError(
   context: HandlerContext,
   request: FastifyRequest,

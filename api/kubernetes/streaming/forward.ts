@@ -37,10 +37,10 @@ export function createKubeletForwarder(
 ): KubeletForwarder {
   return {
     forward(target, request): KubeAnswer {
+      const { nodeName, path } = kubeletRequestOf(context, target, request.query);
       if (target.definition.storage === "pods" && target.subresource !== "log") {
         throw apiError("BAD_REQUEST", "Upgrade request required");
       }
-      const { nodeName, path } = kubeletRequestOf(context, target, request.query);
       // A pod that waits for a node has no log yet: the real server answers an empty one.
       if (nodeName === "") return { type: "stream", run: endEmpty };
       const address = kubeletAddressOf(context, nodeName);
