@@ -53,6 +53,8 @@ export function serveWatch(
     type: "stream",
     run(response) {
       const send = (type: EventType, object: KubeObject) => {
+        // Between its end and its close a timer or a store event may still come by.
+        if (response.writableEnded || response.destroyed) return;
         response.write(encode(type, object));
         if (response.writableLength > maxBufferedBytes) response.destroy();
       };
