@@ -1,5 +1,5 @@
 /** Plain HTTP to a node agent: pod logs and the node proxy. The answer streams through. */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
 import { request as httpsRequest, type RequestOptions } from "node:https";
 import { apiError } from "../../errors.ts";
 import type { KeyPair } from "../../pki/certificates.ts";
@@ -12,6 +12,9 @@ import { kubeletRequestOf } from "./kubelet-request.ts";
 
 // GenericHttpResponseChecker reads no more of an error than this.
 const maxErrorBytes = 50_000;
+
+// kube-apiserver's own dial timeout: a node's address may lead nowhere.
+const dialTimeoutMs = 30_000;
 
 export interface KubeletClient {
   readonly caPem: string;
@@ -29,6 +32,18 @@ export function dialOptions(client: KubeletClient, address: KubeletAddress): Req
     key: client.clientPair.keyPem,
     agent: false,
   };
+}
+
+/** A request to the node agent that gives up dialling in time. The caller listens and ends it. */
+export function openBackend(options: RequestOptions): ClientRequest {
+  const backend = httpsRequest(options);
+  const timer = setTimeout(() => {
+    backend.destroy(Object.assign(new Error("i/o timeout"), { code: "ETIMEDOUT" }));
+  }, dialTimeoutMs);
+  const connected = () => clearTimeout(timer);
+  backend.once("socket", (socket) => socket.once("secureConnect", connected));
+  backend.once("close", connected);
+  return backend;
 }
 
 export function createKubeletForwarder(
@@ -59,7 +74,7 @@ function pass(
   response: ServerResponse,
 ): void {
   const url = `https://${dial.host}:${dial.port}${path}`;
-  const backend = httpsRequest({
+  const backend = openBackend({
     ...dial,
     path,
     method: request.method,

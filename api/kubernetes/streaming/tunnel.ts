@@ -3,7 +3,6 @@
  * by byte. SPDY/3.1 and WebSocket pass alike; the agent speaks the protocols.
  */
 import type { IncomingMessage } from "node:http";
-import { request as httpsRequest } from "node:https";
 import type { Duplex } from "node:stream";
 import { apiError } from "../../errors.ts";
 import type { HandlerContext } from "../http/exchange.ts";
@@ -11,7 +10,7 @@ import { parseResourcePath } from "../http/request-info.ts";
 import { statusFromError } from "../http/status.ts";
 import { findSubresource } from "../registry.ts";
 import { noSuchPath } from "../status-errors.ts";
-import { dialOptions, dialWords, type KubeletClient } from "./forward.ts";
+import { dialOptions, dialWords, type KubeletClient, openBackend } from "./forward.ts";
 import { kubeletAddressOf } from "./kubelet-address.ts";
 import { kubeletRequestOf } from "./kubelet-request.ts";
 
@@ -40,7 +39,7 @@ export function serveUpgrade(
       url.searchParams,
     );
     const dial = dialOptions(client, kubeletAddressOf(context, nodeName));
-    const backend = httpsRequest({
+    const backend = openBackend({
       ...dial,
       path: kubeletPath,
       method: request.method ?? "GET",
