@@ -85,6 +85,23 @@ export interface Observation {
   readonly sandboxes: readonly SandboxStatus[];
 }
 
+/**
+ * As `observe`; a sandbox that died takes everything in it along first. Word of its own end may come
+ * before that of its containers, and a decision must not be made in between.
+ */
+export async function observeSettled(
+  record: PodRecord,
+  deps: Pick<PodDependencies, "runtime" | "paths">,
+): Promise<Observation> {
+  const seen = await observe(record, deps);
+  const alive = record.views.some(({ current }) => current && current.state !== "exited");
+  if (seen.sandboxReady || !alive) return seen;
+  for (const { id, state } of seen.sandboxes) {
+    if (state !== "ready") await deps.runtime.stopSandbox(id);
+  }
+  return observe(record, deps);
+}
+
 /** Reads the runtime's truth into the record. */
 export async function observe(
   record: PodRecord,
@@ -95,6 +112,7 @@ export async function observe(
     .sort((a, b) => a.attempt - b.attempt || a.createdAtMs - b.createdAtMs);
   const lists = await Promise.all(sandboxes.map(({ id }) => runtime.listContainers(id)));
   const everything = lists.flat();
+  const reasons = new Map(sandboxes.map(({ id, reason }) => [id, reason]));
   record.history ??= new Map([
     ...endsFromApi(record.pod.status?.initContainerStatuses, isKnown),
     ...endsFromApi(record.pod.status?.containerStatuses, isKnown),
@@ -106,7 +124,11 @@ export async function observe(
   for (const status of everything) {
     const end = terminationOf(status);
     if (end === undefined || isKnownEnd(record.history, status)) continue;
-    const message = status.message ?? (await terminationMessage(record.pod, status, paths));
+    const message =
+      status.message ??
+      (await terminationMessage(record.pod, status, paths)) ??
+      // It went down with its sandbox.
+      (status.exitCode === 0 ? undefined : reasons.get(status.sandboxId));
     const state = message === undefined ? end.state : { ...end.state, message };
     addEnd(record.history, status.name, { ...end, state });
   }

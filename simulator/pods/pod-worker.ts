@@ -16,7 +16,7 @@ import type { ContainerView } from "./pod-containers.ts";
 import type { PodDependencies } from "./pod-dependencies.ts";
 import { finishPod, retirePod, terminatePod } from "./pod-ending.ts";
 import { planPod } from "./pod-plan.ts";
-import { observe, type PodRecord } from "./pod-record.ts";
+import { observeSettled, type PodRecord } from "./pod-record.ts";
 import type { Waiting } from "./pod-status.ts";
 import { createSandbox, handlerOf } from "./sandbox-step.ts";
 import { report } from "./status-report.ts";
@@ -54,7 +54,7 @@ export function isLeaving(record: PodRecord): boolean {
 async function runPod(record: PodRecord, deps: PodDependencies): Promise<number | undefined> {
   for (;;) {
     record.interrupt.signal.throwIfAborted();
-    const seen = await observe(record, deps);
+    const seen = await observeSettled(record, deps);
     const deadlineMs = deadline(record, deps);
     if (deadlineMs !== undefined && deadlineMs <= 0) {
       await failPod(record, deps, deadlineExceeded);
@@ -85,7 +85,7 @@ async function runPod(record: PodRecord, deps: PodDependencies): Promise<number 
     }
     await replaceContainers(record, plan.replace, deps);
     const retryMs = await startContainers(record, plan.start, deps);
-    const after = await observe(record, deps);
+    const after = await observeSettled(record, deps);
     const next = planPod({
       spec: record.pod.spec,
       sandboxReady: after.sandboxReady,

@@ -88,9 +88,7 @@ export function createFakeRuntime(clock: Clock): FakeRuntime {
         if (sandbox.state !== "ready") continue;
         sandbox.state = "notready";
         sandbox.reason = reason;
-        for (const status of containers.values()) {
-          if (status.sandboxId === sandbox.id) end(status, 137, "Error", reason);
-        }
+        // Word of the containers' end may come later, or with stopSandbox.
         tell({ type: "sandboxExited", sandboxId: sandbox.id, reason });
       }
     },
