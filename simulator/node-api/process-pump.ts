@@ -53,6 +53,8 @@ function copyOutput(
 ): { drained(): Promise<void> } {
   if (source === undefined) return { drained: async () => {} };
   const finished = new Promise<void>((resolve) => {
+    // A process may be through before its client is joined to it: a silent stream has ended by then.
+    if (source.readableEnded || source.destroyed) resolve();
     source.once("end", resolve);
     source.once("close", resolve);
     source.once("error", () => resolve());
