@@ -2,7 +2,6 @@
  * Whether a registry can be spoken to at all: name look-up and TCP connect with short limits, so
  * that a machine without network fails in a moment instead of at the end of HTTP time-outs.
  */
-import { lookup } from "node:dns/promises";
 import { connect } from "node:net";
 
 // A registry that is slower than this to accept a connection would time the pull out anyway.
@@ -19,11 +18,7 @@ export async function probeRegistry(
   // Local registries may speak plain HTTP on port 80: leave them to skopeo, which fails at once.
   if (isLoopback(domain)) return undefined;
   try {
-    const address = await withTimeout(lookup(host), "the name server did not answer");
-    await withTimeout(
-      tryConnect(address.address, port),
-      `no answer from ${address.address}:${port}`,
-    );
+    await tryConnect(host, port);
     return undefined;
   } catch (error) {
     return reasonOf(error, host);
@@ -44,35 +39,23 @@ function hostAndPort(domain: string): { host: string; port: number } {
   };
 }
 
-function tryConnect(address: string, port: number): Promise<void> {
+/** By name, so that every address is tried; the limit covers the look-up too. */
+function tryConnect(host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: address, port, timeout: probeTimeoutMs });
-    socket.once("connect", () => {
+    const socket = connect({ host, port, autoSelectFamily: true });
+    const timer = setTimeout(() => {
       socket.destroy();
-      resolve();
-    });
-    socket.once("timeout", () => {
+      reject(new Error(`no answer from ${host}:${port} within ${probeTimeoutMs / 1000} s`));
+    }, probeTimeoutMs);
+    const settle = (error?: Error) => {
+      clearTimeout(timer);
       socket.destroy();
-      reject(new Error(`no answer from ${address}:${port}`));
-    });
-    socket.once("error", reject);
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    socket.once("connect", () => settle());
+    socket.once("error", settle);
   });
-}
-
-async function withTimeout<T>(work: Promise<T>, words: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`${words} within ${probeTimeoutMs / 1000} s`)),
-      probeTimeoutMs,
-    );
-  });
-  try {
-    return await Promise.race([work, limit]);
-  } finally {
-    clearTimeout(timer);
-    work.catch(() => undefined);
-  }
 }
 
 function reasonOf(error: unknown, host: string): string {
