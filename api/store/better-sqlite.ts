@@ -1,5 +1,5 @@
 /** Store twin: one SQLite file through better-sqlite3. */
-import { mkdirSync } from "node:fs";
+import { chmodSync, closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import Database from "better-sqlite3";
 import { isSimError, messageOf, type SimError } from "../../common/errors.ts";
@@ -168,7 +168,12 @@ export function createBetterSqliteStore(options: BetterSqliteOptions): Store {
 }
 
 function openDatabase(file: string, quotaBytes: number): Database.Database {
-  if (file !== ":memory:") mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  if (file !== ":memory:") {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    // It holds secrets. SQLite gives its -wal and -shm files the mode of this one.
+    closeSync(openSync(file, "a", 0o600));
+    chmodSync(file, 0o600);
+  }
   const database = new Database(file);
   try {
     database.pragma("journal_mode = WAL");

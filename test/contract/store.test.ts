@@ -1,6 +1,15 @@
 /** One suite over every store twin: what `api/store/store.ts` promises. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import {
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
@@ -235,6 +244,13 @@ describe("store file", () => {
     expect(second.get(key("a"))).toEqual(a);
     expect(second.currentRevision()).toBe(revisionOf(a));
     expect(second.eventsSince("things", 0)).toHaveLength(1);
+  });
+
+  it("is readable by its owner only, also beside itself", () => {
+    const folder = makeFolder();
+    keep(createBetterSqliteStore({ file: join(folder, "s.sqlite") })).create(key("a"), thing("a"));
+    const modes = readdirSync(folder).map((name) => statSync(join(folder, name)).mode & 0o777);
+    expect(modes).toEqual([0o600, 0o600, 0o600]);
   });
 
   it("loses nothing acknowledged to kill -9", () => {

@@ -93,8 +93,3 @@ export function* keysInStore(context: ApiContext, resource: string): Generator<s
       : `${metadata.namespace}/${metadata.name}`;
   }
 }
-
-export function splitKey(key: string): { namespace: string; name: string } {
-  const slash = key.indexOf("/");
-  return { namespace: key.slice(0, Math.max(slash, 0)), name: key.slice(slash + 1) };
-}

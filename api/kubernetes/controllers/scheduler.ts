@@ -7,57 +7,85 @@ import { systemWrite } from "../generic/options.ts";
 import { updateObject } from "../generic/update.ts";
 import type { KubeObject } from "../object.ts";
 import { bindPod } from "../resources/pod-binding.ts";
-import { type Controller, createController, splitKey } from "./controller.ts";
-import { createEventRecorder } from "./event-recorder.ts";
+import { type Controller, createController } from "./controller.ts";
+import { createEventRecorder, type EventRecorder } from "./event-recorder.ts";
 import { type NodeWithPods, schedulePod } from "./scheduling.ts";
 
 const schedulerName = "default-scheduler";
+
+/** One key for all: every attempt looks at the same nodes, so the pods are read once. */
+const everyPendingPod = "pending pods";
 
 export function createScheduler(context: ApiContext): Controller {
   const recorder = createEventRecorder(context, schedulerName);
   return createController(context, {
     name: "scheduler",
-    allKeys: () => pendingKeys(context),
-    keysOf: (event) => keysToRetry(context, event),
-    reconcile(key) {
-      const { namespace, name } = splitKey(key);
-      const object = context.store.get({ resource: "pods", namespace, name });
-      if (object === undefined || !isPending(object)) return;
-      const pod = object as unknown as Pod;
-      if ((pod.spec?.schedulingGates ?? []).length > 0) {
-        const why = "Scheduling is blocked due to non-empty scheduling gates";
-        markUnscheduled(context, object, "SchedulingGated", why);
-        return;
-      }
-      const decision = schedulePod(pod, nodesWithPods(context));
-      if (decision.nodeName === undefined) {
-        // Said once for each reason: retries are frequent, news are not.
-        if (markUnscheduled(context, object, "Unschedulable", decision.message)) {
-          recorder.record(object, "Warning", "FailedScheduling", decision.message);
+    allKeys: () => [everyPendingPod],
+    keysOf: (event) => (mayChangeDecisions(event) ? [everyPendingPod] : []),
+    reconcile() {
+      const pods = [...context.store.list({ resource: "pods" }).objects];
+      const nodes = nodesWithPods(context, pods);
+      const failures: unknown[] = [];
+      for (const object of pods.filter(isPending).sort(byPriorityThenAge)) {
+        try {
+          schedule(context, recorder, object, nodes);
+        } catch (error) {
+          failures.push(error); // The next pod must not wait for this one.
         }
-        return;
       }
-      bindPod(context, {
-        namespace,
-        name,
-        body: {
-          apiVersion: "v1",
-          kind: "Binding",
-          metadata: { name, ...(object.metadata.uid ? { uid: object.metadata.uid } : {}) },
-          target: { kind: "Node", name: decision.nodeName },
-        },
-        dryRun: false,
-        user: { name: "system:kube-scheduler", groups: [] },
-        warn: () => {},
-      });
-      recorder.record(
-        object,
-        "Normal",
-        "Scheduled",
-        `Successfully assigned ${namespace}/${name} to ${decision.nodeName}`,
-      );
+      if (failures.length > 0) throw new AggregateError(failures, "some pods were not scheduled");
     },
   });
+}
+
+/** Binds the pod, or says on the pod why not. Counts it in `nodes` once bound. */
+function schedule(
+  context: ApiContext,
+  recorder: EventRecorder,
+  object: KubeObject,
+  nodes: readonly NodeWithPods[],
+): void {
+  const pod = object as unknown as Pod;
+  if ((pod.spec?.schedulingGates ?? []).length > 0) {
+    const why = "Scheduling is blocked due to non-empty scheduling gates";
+    markUnscheduled(context, object, "SchedulingGated", why);
+    return;
+  }
+  const decision = schedulePod(pod, nodes);
+  if (decision.nodeName === undefined) {
+    // Said once for each reason: retries are frequent, news are not.
+    if (markUnscheduled(context, object, "Unschedulable", decision.message)) {
+      recorder.record(object, "Warning", "FailedScheduling", decision.message);
+    }
+    return;
+  }
+  const { namespace = "", name = "", uid } = object.metadata;
+  bindPod(context, {
+    namespace,
+    name,
+    body: {
+      apiVersion: "v1",
+      kind: "Binding",
+      metadata: { name, ...(uid === undefined ? {} : { uid }) },
+      target: { kind: "Node", name: decision.nodeName },
+    },
+    dryRun: false,
+    user: { name: "system:kube-scheduler", groups: [] },
+    warn: () => {},
+  });
+  nodes.find(({ node }) => node.metadata?.name === decision.nodeName)?.pods.push(pod);
+  recorder.record(
+    object,
+    "Normal",
+    "Scheduled",
+    `Successfully assigned ${namespace}/${name} to ${decision.nodeName}`,
+  );
+}
+
+function byPriorityThenAge(a: KubeObject, b: KubeObject): number {
+  const priority = (object: KubeObject) => (object as unknown as Pod).spec?.priority ?? 0;
+  const created = (object: KubeObject) => object.metadata.creationTimestamp ?? "";
+  return priority(b) - priority(a) || created(a).localeCompare(created(b));
 }
 
 function isPending(object: KubeObject): boolean {
@@ -69,43 +97,31 @@ function isPending(object: KubeObject): boolean {
   );
 }
 
-function keysToRetry(context: ApiContext, event: StoreEvent): Iterable<string> {
-  if (event.key.resource === "nodes") return pendingKeys(context);
-  if (event.key.resource !== "pods") return [];
+function mayChangeDecisions(event: StoreEvent): boolean {
+  if (event.key.resource === "nodes") return true;
+  if (event.key.resource !== "pods") return false;
   if (event.type !== "DELETED" && isPending(event.object)) {
     // Our own mark on the pod's status is no reason to look again.
-    const unchanged = JSON.stringify(event.previous?.spec) === JSON.stringify(event.object.spec);
-    return event.type === "MODIFIED" && unchanged
-      ? []
-      : [`${event.key.namespace}/${event.key.name}`];
+    return (
+      event.type === "ADDED" ||
+      JSON.stringify(event.previous?.spec) !== JSON.stringify(event.object.spec)
+    );
   }
-  const ended = (object: KubeObject | undefined) => {
-    const phase = (object as unknown as Pod | undefined)?.status?.phase;
-    return phase === "Succeeded" || phase === "Failed";
-  };
-  const frees = event.type === "DELETED" || (ended(event.object) && !ended(event.previous));
-  return frees ? pendingKeys(context) : [];
+  if (event.type === "DELETED") return usesNode(event.object);
+  return event.previous !== undefined && usesNode(event.previous) && !usesNode(event.object);
 }
 
-function* pendingKeys(context: ApiContext): Generator<string> {
-  for (const object of context.store.list({ resource: "pods" }).objects) {
-    if (isPending(object)) yield `${object.metadata.namespace}/${object.metadata.name}`;
-  }
+/** Bound and not ended: it takes room. */
+function usesNode(object: KubeObject): boolean {
+  const { spec, status } = object as unknown as Pod;
+  return Boolean(spec?.nodeName) && status?.phase !== "Succeeded" && status?.phase !== "Failed";
 }
 
-function nodesWithPods(context: ApiContext): NodeWithPods[] {
-  const byNode = new Map<string, Pod[]>();
-  for (const object of context.store.list({ resource: "pods" }).objects) {
-    const pod = object as unknown as Pod;
-    const { phase } = pod.status ?? {};
-    if (!pod.spec?.nodeName || phase === "Succeeded" || phase === "Failed") continue;
-    const pods = byNode.get(pod.spec.nodeName) ?? [];
-    pods.push(pod);
-    byNode.set(pod.spec.nodeName, pods);
-  }
+function nodesWithPods(context: ApiContext, pods: readonly KubeObject[]): NodeWithPods[] {
+  const bound = pods.filter(usesNode).map((object) => object as unknown as Pod);
   return [...context.store.list({ resource: "nodes" }).objects].map((object) => ({
     node: object as unknown as Node,
-    pods: byNode.get(object.metadata.name ?? "") ?? [],
+    pods: bound.filter((pod) => pod.spec?.nodeName === object.metadata.name),
   }));
 }
 

@@ -9,7 +9,7 @@ import { type Amounts, amountsOf, podRequests, sum } from "./pod-requests.ts";
 export interface NodeWithPods {
   readonly node: Node;
   /** Pods bound to it that have not ended. */
-  readonly pods: readonly Pod[];
+  readonly pods: Pod[];
 }
 
 export type SchedulingDecision =
