@@ -1,7 +1,7 @@
 // Bundles the two programs, so that they start without a module loader's cost: a Node shim from
 // node_modules starts in 0.3 s, as one file in 0.1 s. The command is split where it loads lazily, for
 // nobody waits for an API server to read `--help`.
-import { renameSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
 
@@ -55,4 +55,12 @@ await build({
 });
 for (const name of ["katasim", "containerd-shim-katasim-v2"]) {
   renameSync(join("dist", `${name}.new.mjs`), join("dist", `${name}.mjs`));
+}
+
+// No daemon outlives a week of rebuilds; pieces in use were just written again.
+const oldMs = 7 * 24 * 60 * 60 * 1000;
+const pieces = join("dist", "pieces");
+for (const name of existsSync(pieces) ? readdirSync(pieces) : []) {
+  const file = join(pieces, name);
+  if (Date.now() - statSync(file).mtimeMs > oldMs) rmSync(file);
 }
