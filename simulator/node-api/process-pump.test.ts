@@ -37,4 +37,27 @@ describe("pumpProcess", () => {
     expect(await pumpProcess(streams, process, Promise.resolve())).toBe("ended");
     expect(shown()).toBe("all of it\n");
   });
+
+  it("drops the input of a process that closed its own before the client was joined", async () => {
+    const stdin = new PassThrough();
+    stdin.destroy();
+    const input = new PassThrough();
+    const stdout = new PassThrough();
+    const { streams } = client();
+    let end = () => {};
+    const ended = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const process = { stdin, stdout, stderr: undefined, resize: async () => {} };
+    const pumped = pumpProcess({ ...streams, stdin: input }, process, ended);
+    // More than any buffer on the way holds.
+    for (let count = 0; count < 100; count += 1) {
+      if (!input.write(Buffer.alloc(64 * 1024))) {
+        await new Promise((resolve) => input.once("drain", resolve));
+      }
+    }
+    stdout.end();
+    end();
+    expect(await pumped).toBe("ended");
+  });
 });

@@ -32,7 +32,8 @@ export async function pumpProcess(
 function feedInput(client: Readable | undefined, process: Writable | undefined): void {
   if (client === undefined) return;
   client.on("error", () => {});
-  if (process === undefined) {
+  // Destroyed: it closed its input before it was joined, and says so no more.
+  if (process === undefined || process.destroyed) {
     client.resume();
     return;
   }
