@@ -33,7 +33,9 @@ install_node_modules() {
 	# Headers beside the installed Node spare a download from nodejs.org, which may be out of reach.
 	headers=$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")
 	if [ -e "$headers/include/node/node.h" ]; then export npm_config_nodedir=$headers; fi
-	with_heartbeat "$log" npm ci --no-audit --no-fund --loglevel=error ||
+	# npm's own waits between tries add up to minutes before it says that a registry is out of reach.
+	with_heartbeat "$log" npm ci --no-audit --no-fund --loglevel=error \
+		--fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=5000 ||
 		fail "npm ci failed" "$(grep -m1 -E 'npm (ERR|error)' "$log" || tail -n1 "$log")" \
 			"check the network and npm's registry (npm config get registry); log: $(keep_log "$log")"
 	node_modules_are_fresh || fail "better-sqlite3 does not load" \
