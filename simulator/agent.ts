@@ -58,6 +58,8 @@ export interface NodeAgent {
 
 // The kubelet's back-off for containers and images: 10 s doubling to 5 min.
 const backoffLimits = { initialMs: 10_000, maxMs: 300_000 };
+// kubelet volume manager (goroutinemap/exponentialbackoff): what is missing often comes a moment later.
+const mountBackoffLimits = { initialMs: 500, maxMs: 122_000 };
 // The kubelet's syncFrequency: what an event should have said is seen at the latest then.
 const resyncMs = 60_000;
 // Events still to be sent when the agent stops are not worth a longer wait.
@@ -99,6 +101,7 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
     handler: (name) => handlers.find((handler) => handler.name === name),
     containerBackoff: createBackoff({ ...backoffLimits, clock }),
     imageBackoff: createBackoff({ ...backoffLimits, clock }),
+    mountBackoff: createBackoff({ ...mountBackoffLimits, clock }),
     activePods: () => [...manager.records.values()].filter((record) => !record.ended),
   };
   const manager = createPodManager(deps);

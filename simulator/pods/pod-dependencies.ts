@@ -36,6 +36,7 @@ export interface PodDependencies {
   handler(name: string): HandlerStatus | undefined;
   readonly containerBackoff: Backoff;
   readonly imageBackoff: Backoff;
+  readonly mountBackoff: Backoff;
   /** Every pod of this node that is still to run or running; for admission. */
   activePods(): readonly PodRecord[];
 }

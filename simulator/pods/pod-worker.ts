@@ -8,9 +8,7 @@ import { containerReference, podReference } from "../events/references.ts";
 import type { HandlerStatus } from "../runtime-port.ts";
 import { podLimits } from "../sizing/pod-resources.ts";
 import { memoryRefusal, refusalOf, resourceRefusal } from "./admission.ts";
-import { podFacts } from "./container-config.ts";
 import { startContainer } from "./container-step.ts";
-import { withHint } from "./event-texts.ts";
 import { ignoredRequests, notSimulated } from "./plain-warnings.ts";
 import type { ContainerView } from "./pod-containers.ts";
 import type { PodDependencies } from "./pod-dependencies.ts";
@@ -18,10 +16,8 @@ import { finishPod, retirePod, terminatePod } from "./pod-ending.ts";
 import { planPod } from "./pod-plan.ts";
 import { observeSettled, type PodRecord } from "./pod-record.ts";
 import type { Waiting } from "./pod-status.ts";
-import { createSandbox, handlerOf } from "./sandbox-step.ts";
+import { createSandbox, handlerOf, setUpVolumes } from "./sandbox-step.ts";
 import { report } from "./status-report.ts";
-
-const mountRetryMs = 2_000;
 
 /** Resolves with the delay until it wants to look again without being woken. */
 export async function syncPod(
@@ -104,7 +100,7 @@ async function startContainers(
   deps: PodDependencies,
 ): Promise<number | undefined> {
   if (views.length === 0) return undefined;
-  const volumesMs = await ensureVolumes(record, deps);
+  const volumesMs = await setUpVolumes(record, deps);
   if (volumesMs !== undefined) return volumesMs;
   let retryMs: number | undefined;
   for (const view of views) {
@@ -121,25 +117,6 @@ async function startContainers(
     if (view !== views.at(-1)) await report(record, deps);
   }
   return retryMs;
-}
-
-/** After a restart of the agent the paths are not known; setting up again changes nothing. */
-async function ensureVolumes(
-  record: PodRecord,
-  deps: PodDependencies,
-): Promise<number | undefined> {
-  if (record.volumePaths.size === (record.pod.spec.volumes ?? []).length) return undefined;
-  try {
-    record.volumePaths = await deps.volumes.setUp(record.pod, podFacts(deps, record.sandbox?.ip));
-    return undefined;
-  } catch (error) {
-    deps.events.record(podReference(record.pod), {
-      type: "Warning",
-      reason: "FailedMount",
-      message: withHint(error),
-    });
-    return mountRetryMs;
-  }
 }
 
 async function replaceContainers(

@@ -18,8 +18,6 @@ import { report } from "./status-report.ts";
 
 // The kubelet's back-off after a failed sync of a pod.
 const retryMs = 10_000;
-// kubelet volume manager: a failed mount is tried again sooner, because objects appear meanwhile.
-const mountRetryMs = 2_000;
 
 /** The handler of a pod without runtimeClassName: containerd's default_runtime_name. */
 export const defaultHandler = "runc";
@@ -53,10 +51,8 @@ export async function createSandbox(
     record.sandbox = undefined;
     record.waiting.clear();
   }
-  try {
-    record.volumePaths = await deps.volumes.setUp(pod, podFacts(deps, undefined));
-  } catch (error) {
-    deps.events.record(about, { type: "Warning", reason: "FailedMount", message: withHint(error) });
+  const mountRetryMs = await setUpVolumes(record, deps);
+  if (mountRetryMs !== undefined) {
     await report(record, deps);
     return mountRetryMs;
   }
@@ -82,6 +78,30 @@ export async function createSandbox(
   if (sandbox.vm !== undefined) await announceVm(record, sandbox.vm, deps);
   await report(record, deps);
   return undefined;
+}
+
+/**
+ * Undefined when they stand, else after how many milliseconds to try again. After a restart of the
+ * agent their paths are not known: setting up again changes nothing.
+ */
+export async function setUpVolumes(
+  record: PodRecord,
+  deps: PodDependencies,
+): Promise<number | undefined> {
+  if (record.volumePaths.size === (record.pod.spec.volumes ?? []).length) return undefined;
+  try {
+    record.volumePaths = await deps.volumes.setUp(record.pod, podFacts(deps, record.sandbox?.ip));
+    deps.mountBackoff.forget(record.uid);
+    return undefined;
+  } catch (error) {
+    deps.events.record(podReference(record.pod), {
+      type: "Warning",
+      reason: "FailedMount",
+      message: withHint(error),
+    });
+    deps.mountBackoff.next(record.uid, deps.clock.nowMs());
+    return deps.mountBackoff.delayMs(record.uid);
+  }
 }
 
 /** Kills what is left in them and removes every trace. Safe to repeat. */
