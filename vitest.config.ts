@@ -13,6 +13,7 @@ export default defineConfig({
       project("contract", ["test/contract/**/*.test.ts"], {
         testTimeout: 60_000,
         hookTimeout: 60_000,
+        fileParallelism: false,
       }),
       project("conformance", ["test/conformance/**/*.test.ts"], {
         testTimeout: 120_000,

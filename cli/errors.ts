@@ -15,6 +15,8 @@ const cliErrors = {
   /** This machine lacks a program, a right or a file. */
   MACHINE_LACKS: { kind: "environment", exitCode: 3 },
   DATABASE_CORRUPT: { kind: "environment", exitCode: 1 },
+  /** Another process owns the instance. */
+  ALREADY_RUNNING: { kind: "user", exitCode: 1 },
   /** The daemon ended before it was ready. */
   START_FAILED: { kind: "environment", exitCode: 1 },
   /** Something of ours could not be stopped or removed. */

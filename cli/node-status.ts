@@ -105,15 +105,26 @@ export async function waitForNode(
   }
 }
 
-/** The same for an instance that another process runs. */
+/** The same for an instance that another process runs, or is just starting. */
 export async function waitForInstance(
   paths: Paths,
   nodeName: string,
   timeoutMs: number,
-): Promise<void> {
-  const cluster = clusterFromEntry(await readAdminEntry({ paths }));
+): Promise<ClusterEntry> {
+  const deadlineMs = systemClock.nowMs() + timeoutMs;
+  let entry: ClusterEntry | undefined;
+  while (entry === undefined) {
+    try {
+      entry = await readAdminEntry({ paths });
+    } catch (error) {
+      if (systemClock.nowMs() >= deadlineMs) throw error;
+      await systemClock.sleep(pollMs);
+    }
+  }
+  const cluster = clusterFromEntry(entry);
   try {
-    await waitForNode(cluster, { nodeName, timeoutMs });
+    await waitForNode(cluster, { nodeName, timeoutMs: deadlineMs - systemClock.nowMs() });
+    return entry;
   } finally {
     cluster.close();
   }

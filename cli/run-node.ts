@@ -49,7 +49,7 @@ async function live(options: RunNodeOptions, interrupts: Interrupts): Promise<nu
   }
   const claim = await claimPidFile(paths.pidFile);
   if (!isClaim(claim)) {
-    throw cliError("START_FAILED", `katasim "${paths.name}" is being run by pid ${claim.pid}`, {
+    throw cliError("ALREADY_RUNNING", `katasim "${paths.name}" is run by pid ${claim.pid}`, {
       hint: "katasim status",
     });
   }

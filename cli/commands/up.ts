@@ -98,9 +98,8 @@ async function alreadyRunning(
   pid: number,
 ): Promise<number> {
   const { waitForInstance } = await import("../node-status.ts");
-  const entry = await readAdminEntry(context);
   const waitMs = parseDurationMs(options.wait, "--wait");
-  await waitForInstance(context.paths, settings.nodeName, waitMs);
+  const entry = await waitForInstance(context.paths, settings.nodeName, waitMs);
   await mergeKubeconfig(context, options);
   context.say(`katasim "${context.paths.name}" is already running (pid ${pid}) at ${entry.server}`);
   return 0;
@@ -129,6 +128,11 @@ async function upDetached(
     return 0;
   } catch (error) {
     progress.fail();
+    // Two `up -d` at once: one daemon won, and both callers get what they asked for.
+    const owner = await readPidFile(paths.pidFile);
+    if (reportFromError(error).code === "ALREADY_RUNNING" && owner !== undefined) {
+      return alreadyRunning(context, settings, options, owner.pid);
+    }
     throw error;
   } finally {
     interrupts.dispose();
