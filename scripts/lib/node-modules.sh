@@ -34,9 +34,14 @@ install_node_modules() {
 	headers=$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")
 	if [ -e "$headers/include/node/node.h" ]; then export npm_config_nodedir=$headers; fi
 	# npm's own waits between tries add up to minutes before it says that a registry is out of reach.
-	with_heartbeat "$log" npm ci --no-audit --no-fund --loglevel=error \
-		--fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=5000 ||
-		fail "npm ci failed" "$(grep -m1 -E 'npm (ERR|error)' "$log" || tail -n1 "$log")" \
+	local flags=(--no-audit --no-fund --loglevel=error --fetch-retry-mintimeout=1000
+		--fetch-retry-maxtimeout=5000)
+	# `npm ci` refuses a lock file without other platforms' optional packages (EUSAGE). `npm install`
+	# takes the locked versions all the same, and with --no-save writes no file of the clone.
+	with_heartbeat "$log" npm ci "${flags[@]}" ||
+		{ grep -q EUSAGE "$log" && with_heartbeat "$log" npm install --no-save "${flags[@]}"; } ||
+		fail "installing npm packages failed" \
+			"$(grep -E '^npm (ERR!|error) ' "$log" | tail -n +2 | head -n2 | tr '\n' ' ')" \
 			"check the network and npm's registry (npm config get registry); log: $(keep_log "$log")"
 	node_modules_are_fresh || fail "better-sqlite3 does not load" \
 		"its native build failed; log: $(keep_log "$log")" "npm rebuild better-sqlite3 --foreground-scripts"
