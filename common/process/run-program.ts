@@ -10,6 +10,11 @@ export interface ProgramOutcome {
   readonly missing: boolean;
 }
 
+/** PATH with the folders of system programs (ip, tc, mkfs), which not every user and service has. */
+export function programPath(): string {
+  return [process.env.PATH ?? "/usr/bin:/bin", "/usr/sbin", "/sbin"].join(":");
+}
+
 /** Never rejects: a failed program is an answer, and the caller knows which sentence it deserves. */
 export function runProgram(
   file: string,
@@ -22,7 +27,13 @@ export function runProgram(
     const child = execFile(
       file,
       args,
-      { timeout, killSignal: "SIGKILL", maxBuffer: 16 << 20, encoding: "utf8" },
+      {
+        env: { ...process.env, PATH: programPath(), LC_ALL: "C" },
+        timeout,
+        killSignal: "SIGKILL",
+        maxBuffer: 16 << 20,
+        encoding: "utf8",
+      },
       (error, stdout, stderr) => {
         const missing = error !== null && "code" in error && error.code === "ENOENT";
         const why = missing ? `${file} is not installed` : (error?.message ?? "");

@@ -10,6 +10,7 @@ import {
   startProcess,
 } from "../../common/process/managed-process.ts";
 import { writePidFile } from "../../common/process/process-identity.ts";
+import { programPath } from "../../common/process/run-program.ts";
 import { acceptOne } from "../../common/sockets/accept-one.ts";
 import { shimError } from "../errors.ts";
 import { diskBus, diskSlots, qemuCommandLine, qemuProgram } from "./command-line/qemu.ts";
@@ -46,7 +47,7 @@ async function startQemu(spec: VmSpec, log: Logger): Promise<RunningVm> {
   try {
     child = await startProcess(argv[0] as string, argv.slice(1), {
       onStdout: (chunk) => consoleLog.write(chunk),
-      env: { PATH: process.env.PATH, LC_ALL: "C" },
+      env: { PATH: programPath(), LC_ALL: "C" },
     });
   } catch (cause) {
     agent.close();

@@ -112,6 +112,7 @@ function cores3(quota: number, period: number): string {
 }
 
 function wholeNumber(text: string | undefined): number | undefined {
-  if (text === undefined || !/^-?\d{1,15}$/.test(text)) return undefined;
-  return Number(text);
+  if (text === undefined || !/^-?\d+$/.test(text)) return undefined;
+  const number = Number(text);
+  return Number.isSafeInteger(number) ? number : undefined;
 }

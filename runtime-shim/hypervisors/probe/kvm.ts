@@ -16,6 +16,7 @@ import { release, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { messageOf } from "../../../common/errors.ts";
 import { startProcess } from "../../../common/process/managed-process.ts";
+import { programPath } from "../../../common/process/run-program.ts";
 import { qemuProgram } from "../command-line/qemu.ts";
 import { debugPort, exitPort, loopTurns, probePayload } from "./payload.ts";
 import {
@@ -33,7 +34,7 @@ const tries = 3;
 const startTimeoutMs = 2_000;
 
 /** Where QEMU is; undefined when it is not installed. */
-export function findProgram(name: string, path = process.env.PATH ?? ""): string | undefined {
+export function findProgram(name: string, path = programPath()): string | undefined {
   return path
     .split(delimiter)
     .map((folder) => join(folder, name))
