@@ -1,0 +1,133 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { silentLogger } from "../../common/log.ts";
+import { createFakeGuest, type FakeGuest } from "../../test/fakes/fake-guest.ts";
+import { createGuestClient, type ExitedEvent, errnoOf, type GuestClient } from "./client.ts";
+import { FrameKind, GuestEvent, initialWindowBytes, maxDataBytes, Verb } from "./protocol.ts";
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+describe("guest client", () => {
+  let guest: FakeGuest;
+  let client: GuestClient;
+  let exits: ExitedEvent[];
+
+  beforeEach(() => {
+    guest = createFakeGuest();
+    exits = [];
+    client = createGuestClient(guest.transport, {
+      log: silentLogger,
+      listener: { exited: (event) => exits.push(event), oom: () => {} },
+    });
+  });
+  afterEach(() => client.close("the test is over"));
+
+  const requestId = (index: number) => guest.requests[index]?.id ?? -1;
+
+  it("matches replies that come in another order", async () => {
+    const first = client.request("hello");
+    const second = client.request("start", [[1, "c"]]);
+    guest.reply(requestId(1), [[1, 2]]);
+    guest.reply(requestId(0), [[1, 1]]);
+    expect((await first).number(1)).toBe(1);
+    expect((await second).number(1)).toBe(2);
+    expect(guest.requests.map(({ verb }) => verb)).toEqual([Verb.hello, Verb.start]);
+  });
+
+  it("turns a status into an error with errno and words", async () => {
+    const call = client.request("start");
+    guest.reply(requestId(0), [[1, "no such command"]], 2);
+    const error = await call.catch((e: unknown) => e);
+    expect(errnoOf(error)).toBe("ENOENT");
+    expect(String(error)).toContain("no such command");
+  });
+
+  it("passes exits on", async () => {
+    guest.event(GuestEvent.exited, [
+      [1, "c"],
+      [2, "e"],
+      [3, 143],
+      [4, 1],
+    ]);
+    await turn();
+    expect(exits).toEqual([{ id: "c", execId: "e", exitCode: 143, oomKilled: true }]);
+  });
+
+  it("fails everything that is open when the guest goes away", async () => {
+    const call = client.request("hello");
+    const stream = client.openStream();
+    const failed = new Promise((resolve) => stream.once("error", resolve));
+    guest.hangUp();
+    await expect(call).rejects.toThrow("closed its connection");
+    expect(String(await failed)).toContain("closed its connection");
+    await expect(client.request("hello")).rejects.toThrow("closed its connection");
+  });
+
+  it("gives the guest up when it breaks the protocol", async () => {
+    guest.raw(Buffer.from([0xff, 0xff, 0xff, 0xff]));
+    expect(await client.closed).toContain("the guest sent a frame of 4294967295 bytes");
+  });
+
+  it("ignores replies and data nobody asked for", async () => {
+    guest.reply(77);
+    guest.send(FrameKind.data, 99, Buffer.from("x"));
+    const call = client.request("hello");
+    guest.reply(requestId(0));
+    await call;
+  });
+
+  it("sends no more than the guest's window and goes on when it grows", async () => {
+    const stream = client.openStream();
+    const sentBytes = () =>
+      guest.frames
+        .filter(({ kind }) => kind === FrameKind.data)
+        .reduce((n, f) => n + f.body.length, 0);
+    const written = new Promise((resolve) =>
+      stream.write(Buffer.alloc(initialWindowBytes + 10), resolve),
+    );
+    await turn();
+    expect(sentBytes()).toBe(initialWindowBytes);
+    expect(Math.max(...guest.frames.map(({ body }) => body.length))).toBe(maxDataBytes);
+    const window = Buffer.alloc(4);
+    window.writeUInt32BE(10);
+    guest.send(FrameKind.window, stream.streamId, window);
+    await written;
+    expect(sentBytes()).toBe(initialWindowBytes + 10);
+  });
+
+  it("returns window only as its reader takes bytes", async () => {
+    const stream = client.openStream();
+    for (let sent = 0; sent < initialWindowBytes; sent += maxDataBytes) {
+      guest.send(FrameKind.data, stream.streamId, Buffer.alloc(maxDataBytes));
+    }
+    await turn();
+    expect(guest.frames.filter(({ kind }) => kind === FrameKind.window)).toEqual([]);
+    let read = 0;
+    for await (const chunk of stream) {
+      read += (chunk as Buffer).length;
+      if (read === initialWindowBytes) break;
+    }
+    const returned = guest.frames
+      .filter(({ kind }) => kind === FrameKind.window)
+      .reduce((sum, { body }) => sum + body.readUInt32BE(0), 0);
+    expect(returned).toBeGreaterThanOrEqual(initialWindowBytes / 2);
+  });
+
+  it("gives up a guest that sends more than its window", async () => {
+    const stream = client.openStream();
+    for (let sent = 0; sent <= initialWindowBytes; sent += maxDataBytes) {
+      guest.send(FrameKind.data, stream.streamId, Buffer.alloc(maxDataBytes));
+    }
+    expect(await client.closed).toContain("overran the window");
+  });
+
+  it("delivers what came before the end, then the end", async () => {
+    const stream = client.openStream("output");
+    guest.send(FrameKind.data, stream.streamId, Buffer.from("last words"));
+    guest.send(FrameKind.data, stream.streamId);
+    const chunks: Buffer[] = [];
+    for await (const chunk of stream) chunks.push(chunk as Buffer);
+    expect(Buffer.concat(chunks).toString()).toBe("last words");
+    // Nothing was ours to end.
+    expect(guest.frames.filter(({ kind }) => kind !== FrameKind.window)).toEqual([]);
+  });
+});

@@ -1,0 +1,61 @@
+import { describe, expect, it } from "vitest";
+import type { VmSpec } from "../hypervisor.ts";
+import { qemuArguments, qemuCommandLine } from "./qemu.ts";
+
+const spec: VmSpec = {
+  id: "0123456789abcdef",
+  vcpus: 2,
+  memoryMib: 2304,
+  accelerator: "tcg",
+  kernel: "/g/vmlinux",
+  initrd: "/g/initramfs.cpio",
+  netnsPath: "/run/netns/pod",
+  nic: { tap: "ktap0", mac: "0a:58:0a:f4:00:05" },
+  agentSocket: "/s/a.agent",
+  controlSocket: "/s/a.qmp",
+  consoleLog: "/b/console.log",
+  pidFile: "/b/vmm.pid",
+};
+const valuesOf = (argv: readonly string[], flag: string) =>
+  argv.flatMap((argument, index) => (argument === flag ? [argv[index + 1]] : []));
+
+describe("QEMU's command line", () => {
+  it("has the size, the kernel and the sandbox", () => {
+    const argv = qemuArguments(spec);
+    expect(valuesOf(argv, "-m")).toEqual(["2304M"]);
+    expect(valuesOf(argv, "-smp")).toEqual(["2"]);
+    expect(valuesOf(argv, "-kernel")).toEqual(["/g/vmlinux"]);
+    expect(valuesOf(argv, "-sandbox")[0]).toMatch(/^on,.*elevateprivileges=deny.*spawn=deny/);
+  });
+
+  it("gives every PCI device a place of its own", () => {
+    const places = valuesOf(qemuArguments(spec), "-device")
+      .map((device) => /bus=pcie\.0,addr=(0x\w+)/.exec(device ?? "")?.[1])
+      .filter((place) => place !== undefined);
+    expect(places).toHaveLength(4);
+    expect(new Set(places).size).toBe(4);
+  });
+
+  it("runs in the pod's namespace, without powers, and dies with the shim", () => {
+    const argv = qemuCommandLine(spec);
+    expect(argv.slice(0, 2)).toEqual(["nsenter", "--net=/run/netns/pod"]);
+    expect(argv).toContain("--no-new-privs");
+    expect(argv).toContain("--pdeathsig=SIGKILL");
+  });
+
+  it("has no NIC and no namespace where the pod has none", () => {
+    const { netnsPath: _, nic: __, ...bare } = spec;
+    const argv = qemuCommandLine(bare);
+    expect(argv.join(" ")).not.toMatch(/nsenter|virtio-net|tap/);
+  });
+
+  it("takes hardware virtualization with the host's CPU", () => {
+    const argv = qemuArguments({ ...spec, accelerator: "kvm" });
+    expect([valuesOf(argv, "-accel"), valuesOf(argv, "-cpu")]).toEqual([["kvm"], ["host"]]);
+  });
+
+  it("doubles commas in paths, so that a path is never taken for options", () => {
+    const argv = qemuArguments({ ...spec, controlSocket: "/s/a,server=on" });
+    expect(valuesOf(argv, "-chardev").at(-1)).toBe("socket,id=control,path=/s/a,,server=on");
+  });
+});
