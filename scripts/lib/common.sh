@@ -31,13 +31,16 @@ cache_folder() {
 	fi
 }
 
-# A digest of files' names and contents: the key that says whether a step has to run again.
-digest_of() { sha256sum "$@" | sha256sum | cut -c1-16; }
+# A digest of files' names (within the clone) and contents: the key that says whether a step has to
+# run again. The same for every clone, so that clones can share one cache.
+digest_of() { sha256sum -- "$@" | sed "s|$project_root/||" | sha256sum | cut -c1-16; }
 
-# Removes the script's temporary folder however it ends.
+# A temporary folder, removed however the script ends. Called with the folder's lock held: what a killed
+# run left is nobody's.
 scratch=""
 make_scratch() { # PARENT
 	mkdir -p "$1"
+	rm -rf "$1"/.tmp.??????
 	scratch=$(mktemp -d "$1/.tmp.XXXXXX")
 	trap 'rm -rf "$scratch"' EXIT
 	trap 'exit 130' INT TERM HUP
