@@ -43,10 +43,6 @@ export function isConflict(error: unknown): boolean {
   return hasCode(error, 409);
 }
 
-export function isForbidden(error: unknown): boolean {
-  return hasCode(error, 403);
-}
-
 /** The server does not serve this resource or verb. */
 export function isNotServed(error: unknown): boolean {
   return hasCode(error, 404) || hasCode(error, 405) || hasCode(error, 501);
