@@ -4,14 +4,17 @@ import { tailBuffer } from "../../common/process/tail-buffer.ts";
 
 export interface ConsoleLog {
   write(chunk: Buffer): void;
-  /** The last lines, without control characters: the guest must not steer a reader's terminal. */
+  /** The last KiBs, without control characters: the guest must not steer a reader's terminal. */
+  text(): string;
+  /** The last lines of that. */
   tail(): string;
   close(): void;
 }
 
 // Two files of this size at most: the log and the one before it (`.1`).
 const maxFileBytes = 1 << 20;
-const tailBytes = 4 << 10;
+// A panic's call trace is 3 KiB long; its first line says why.
+const tailBytes = 8 << 10;
 const tailLines = 12;
 
 export function openConsoleLog(path: string): ConsoleLog {
@@ -34,6 +37,7 @@ export function openConsoleLog(path: string): ConsoleLog {
         // A full disk must not take the VM down; the tail in memory goes on.
       }
     },
+    text: () => printable(tail.text()),
     tail: () =>
       printable(tail.text())
         .split("\n")

@@ -5,7 +5,7 @@ import { reasonOf } from "./qemu.ts";
 import { createVmmState, type VmmState, vmmTransitions } from "./vmm-state.ts";
 
 const child = { pid: 123, stderrTail: () => "qemu: first\nqemu: cannot allocate memory" };
-const quiet = { tail: () => "" };
+const quiet = { text: () => "" };
 
 describe("the reason of a VMM's end", () => {
   it("names the signal", () => {
@@ -20,7 +20,7 @@ describe("the reason of a VMM's end", () => {
 
   it("tells a guest's panic from a power-off", () => {
     const panic = {
-      tail: () => "x\n[ 1.0] Kernel panic - not syncing: Attempted to kill init!\ny",
+      text: () => "x\n[ 1.0] Kernel panic - not syncing: Attempted to kill init!\ny",
     };
     expect(reasonOf(child, { code: 0, signal: null }, panic)).toBe(
       "the guest's kernel stopped: Kernel panic - not syncing: Attempted to kill init!",

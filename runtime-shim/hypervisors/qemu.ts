@@ -180,11 +180,11 @@ async function firstOf(
 export function reasonOf(
   child: Pick<ManagedProcess, "pid" | "stderrTail">,
   exit: ProcessExit,
-  consoleLog: Pick<ConsoleLog, "tail">,
+  consoleLog: Pick<ConsoleLog, "text">,
 ): string {
   const who = `the virtual machine monitor (${qemuProgram}, pid ${child.pid})`;
   if (exit.signal !== null) return `${who} was killed by ${exit.signal}`;
-  const panic = /Kernel panic[^\n]*/.exec(consoleLog.tail());
+  const panic = /Kernel panic[^\n]*/.exec(consoleLog.text());
   if (panic !== null) return `the guest's kernel stopped: ${panic[0]}`;
   if (exit.code === 0) return "the guest powered off";
   const words = child.stderrTail().split("\n").slice(-3).join("; ");

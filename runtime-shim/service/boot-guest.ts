@@ -69,16 +69,33 @@ export async function bootGuest(
       })(),
     ]);
   } catch (cause) {
+    // A connection that broke because the VM ended is better explained by that end.
+    const exit = deadline.isPassed() ? undefined : await exitWithin(vm, 1_000);
     const tail = vm.consoleTail();
     guest?.close("the boot failed");
     const console = tail === "" ? "the console is empty" : `the console's last lines:\n${tail}`;
     const code = deadline.isPassed() ? "GUEST_BOOT_TIMEOUT" : "VMM_START_FAILED";
-    throw shimError(code, `the sandbox's VM did not start: ${messageOf(cause)}; ${console}`, {
-      cause,
-    });
+    throw shimError(
+      code,
+      `the sandbox's VM did not start: ${exit ?? messageOf(cause)}; ${console}`,
+      {
+        cause,
+      },
+    );
   } finally {
     deadline.cancel();
   }
+}
+
+/** The reason of the VM's end, if it ends that soon. */
+async function exitWithin(vm: RunningVm, timeoutMs: number): Promise<string | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs, undefined);
+  });
+  const reason = await Promise.race([vm.exited.then((exit) => exit.reason), late]);
+  clearTimeout(timer);
+  return reason;
 }
 
 function deadlineOf(signal: AbortSignal | undefined) {

@@ -4,12 +4,18 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { createLogger, type Logger, silentLogger } from "../../common/log.ts";
 
+const levels = ["debug", "info", "warn", "error"] as const;
+
 export function createShimLog(options: {
   readonly bundle: string;
-  readonly level: "debug" | "info" | "warn" | "error";
+  readonly debug: boolean;
+  /** As the caller wrote it; anything unknown counts as "info". */
+  readonly logLevel?: string;
   readonly logFile?: string;
 }): Logger {
-  const { bundle, level, logFile } = options;
+  const { bundle, debug, logFile } = options;
+  const given = levels.find((level) => level === options.logLevel);
+  const level = debug ? "debug" : (given ?? "info");
   try {
     if (logFile !== undefined) return createLogger({ level, file: logFile });
     const fifo = join(bundle, "log");

@@ -20,6 +20,7 @@ export interface ShimState {
   /** Folder and common beginning of all sockets of this sandbox. */
   readonly socketPrefix: string;
   readonly logFile?: string;
+  readonly logLevel?: string;
   /** Network namespace the tap is in, once there is one. */
   readonly netnsPath?: string;
   readonly podInterface?: string;

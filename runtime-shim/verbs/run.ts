@@ -35,7 +35,8 @@ async function serve({ bundle }: ShimArguments): Promise<void> {
   }
   const log = createShimLog({
     bundle,
-    level: state.debug ? "debug" : "info",
+    debug: state.debug,
+    ...(state.logLevel === undefined ? {} : { logLevel: state.logLevel }),
     ...(state.logFile === undefined ? {} : { logFile: state.logFile }),
   }).child({ shim: state.groupId.slice(0, 12) });
   const publisher = createPublisher({

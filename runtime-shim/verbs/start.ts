@@ -45,7 +45,7 @@ export async function start(args: ShimArguments, program: string): Promise<strin
       throw shimError("TASK_NOT_FOUND", `the shim of sandbox ${group.id} is not running`);
     }
     await mkdir(join(task, ".."), { recursive: true, mode: 0o700 });
-    writeShimState(stateOf(args, group.id, prefix, input, known.logFile));
+    writeShimState(stateOf(args, group.id, prefix, input, known));
     await startDaemon(args, program);
   }
   // For containerd 1.x, which finds its shims again by this file.
@@ -58,7 +58,7 @@ function stateOf(
   groupId: string,
   prefix: string,
   input: StartInput,
-  logFile: string | undefined,
+  { logFile, logLevel }: LooseOptions,
 ): ShimState {
   const publishAddress = process.env.TTRPC_ADDRESS || input.ttrpcAddress;
   return {
@@ -70,6 +70,7 @@ function stateOf(
     ...(publishAddress === undefined ? {} : { publishAddress }),
     ...(input.optionsJson === undefined ? {} : { optionsJson: input.optionsJson }),
     ...(logFile === undefined ? {} : { logFile }),
+    ...(logLevel === undefined ? {} : { logLevel }),
   };
 }
 
@@ -129,18 +130,22 @@ function groupOf(bundle: string, id: string): Group {
     : { id: sandboxId, member };
 }
 
-/** Only what the sockets' place needs; Create validates all of it and says what is wrong. */
-function looseOptions(json: string | undefined): { socketDir?: string; logFile?: string } {
+interface LooseOptions {
+  readonly socketDir?: string;
+  readonly logFile?: string;
+  readonly logLevel?: string;
+}
+
+/** Only what the daemon needs before Create, which validates all of it and says what is wrong. */
+function looseOptions(json: string | undefined): LooseOptions {
+  let options: Record<string, unknown> = {};
   try {
-    const options = JSON.parse(json ?? "{}") as Record<string, unknown>;
-    const { socketDir, logFile } = options;
-    return {
-      ...(typeof socketDir === "string" ? { socketDir } : {}),
-      ...(typeof logFile === "string" ? { logFile } : {}),
-    };
-  } catch {
-    return {};
-  }
+    options = JSON.parse(json ?? "{}") as Record<string, unknown>;
+  } catch {}
+  const names = ["socketDir", "logFile", "logLevel"] as const;
+  return Object.fromEntries(
+    names.flatMap((name) => (typeof options[name] === "string" ? [[name, options[name]]] : [])),
+  );
 }
 
 function readStandardInput(): Uint8Array {

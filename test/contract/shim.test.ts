@@ -1,5 +1,5 @@
 /** Our shim as containerd drives it, with a real VM: command line, ttrpc, FIFOs, events. Needs root. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -40,6 +40,7 @@ if (obstacle !== undefined) console.warn(`skipped: ${obstacle}`);
 describe.skipIf(obstacle !== undefined)("containerd-shim-katasim-v2", () => {
   const folder = mkdtempSync("/tmp/kshim-");
   const netns = `shim-test-${process.pid}`;
+  const peerNetns = `${netns}-peer`;
   let image: string;
   let driver: ShimDriver;
 
@@ -88,10 +89,12 @@ describe.skipIf(obstacle !== undefined)("containerd-shim-katasim-v2", () => {
     image = makeBaseImage(folder);
     execFileSync("ip", ["netns", "add", netns]);
     const inNetns = (...args: string[]) => execFileSync("ip", ["-n", netns, ...args]);
-    inNetns("link", "add", "eth0", "type", "veth", "peer", "name", "peer0");
+    execFileSync("ip", ["netns", "add", peerNetns]);
+    inNetns("link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", peerNetns);
     inNetns("addr", "add", "10.99.0.5/24", "dev", "eth0");
     inNetns("link", "set", "eth0", "up");
-    inNetns("link", "set", "peer0", "up");
+    execFileSync("ip", ["-n", peerNetns, "addr", "add", "10.99.0.1/24", "dev", "eth0"]);
+    execFileSync("ip", ["-n", peerNetns, "link", "set", "eth0", "up"]);
     inNetns("route", "add", "default", "via", "10.99.0.1");
     driver = await openDriver("a");
     await newSandbox(driver, "pod", sandboxSpec("pod", { netnsPath: `/run/netns/${netns}` }));
@@ -99,7 +102,7 @@ describe.skipIf(obstacle !== undefined)("containerd-shim-katasim-v2", () => {
 
   afterAll(async () => {
     await driver?.close();
-    execFileSync("ip", ["netns", "del", netns]);
+    for (const name of [netns, peerNetns]) execFileSync("ip", ["netns", "del", name]);
     expect(readdirSync(join(folder, "s"))).toEqual([]);
     expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(folder);
     expect(processes({ home: folder, instance: "-" })).toEqual([]);
@@ -278,6 +281,27 @@ describe.skipIf(obstacle !== undefined)("containerd-shim-katasim-v2", () => {
     await finish(driver, "server");
   });
 
+  it("carries the container's TCP connections to the pod's neighbours and back", async () => {
+    // Sends 3 MB, then counts what it is sent.
+    const program = `require("node:net").createServer((s) => {
+      let n = 0; s.write(Buffer.alloc(3e6)); s.on("data", (c) => { n += c.length; if (n === 2e6) s.end(String(n)); });
+    }).listen(7777, "10.99.0.1", () => console.log("listening"))`;
+    const args = ["netns", "exec", peerNetns, process.execPath, "-e", program];
+    const peer = spawn("ip", args, { stdio: ["ignore", "pipe", "inherit"] });
+    try {
+      await new Promise((resolve) => peer.stdout.once("data", resolve));
+      const script =
+        "exec 3<>/dev/tcp/10.99.0.1/7777; head -c 3000000 <&3 | wc -c; head -c 2000000 /dev/zero >&3; cat <&3";
+      const streams = await newContainer(driver, "pod", "client", ["bash", "-c", script]);
+      expect(await finish(driver, "client")).toBe(0);
+      await streams.ended;
+      expect(streams.text()).toBe("3000000\n2000000");
+      expect(streams.errors()).toBe("");
+    } finally {
+      peer.kill("SIGKILL");
+    }
+  });
+
   it("publishes events in order: create, start, exit, delete", async () => {
     const before = driver.events.length;
     await newContainer(driver, "pod", "events", ["true"]);
@@ -341,6 +365,20 @@ describe.skipIf(obstacle !== undefined)("containerd-shim-katasim-v2", () => {
       };
       await expect(create("x", sandboxSpec("x"), { guestDir: "/nowhere" })).rejects.toThrow(
         "the guest kernel /nowhere/vmlinux cannot be read",
+      );
+      const broken = join(folder, "broken-guest");
+      mkdirSync(broken);
+      for (const file of ["vmlinux", "release.json"])
+        symlinkSync(join(guestFolder(), file), join(broken, file));
+      writeFileSync(join(broken, "initramfs.cpio"), "no archive");
+      await expect(create("x", sandboxSpec("x"), { guestDir: broken })).rejects.toThrow(
+        /the guest's kernel stopped: Kernel panic.*the console's last lines/s,
+      );
+      writeFileSync(join(broken, "kernel"), "no kernel");
+      rmSync(join(broken, "vmlinux"));
+      symlinkSync("kernel", join(broken, "vmlinux"));
+      await expect(create("x", sandboxSpec("x"), { guestDir: broken })).rejects.toThrow(
+        "is neither an ELF file nor a bzImage",
       );
       const small = sandboxSpec("x", { memoryBytes: 100 << 20 });
       await expect(create("x", small, { sizingProfile: "aks-ga" })).rejects.toThrow(
