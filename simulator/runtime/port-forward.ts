@@ -83,9 +83,18 @@ function dialThroughShim(
 function dialInNetns(netnsPath: string, target: string): Promise<Duplex> {
   return new Promise((resolve, reject) => {
     // -d -d: socat says when it is connected, so that a refusal is known before bytes are promised.
+    // shut-close: the server's end of file reaches us at once, not when socat gives up on our half.
     const child = spawn(
       "nsenter",
-      [`--net=${netnsPath}`, "socat", "-d", "-d", `-t${halfCloseSeconds}`, "-", target],
+      [
+        `--net=${netnsPath}`,
+        "socat",
+        "-d",
+        "-d",
+        `-t${halfCloseSeconds}`,
+        "STDIN!!STDOUT,shut-close",
+        target,
+      ],
       { stdio: ["pipe", "pipe", "pipe"] },
     );
     let said = "";
