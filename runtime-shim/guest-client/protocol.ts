@@ -51,4 +51,3 @@ export const agentPortName = "katasim.agent.0";
 export const sharedFolder = "/run/katasim/shared";
 /** A tmpfs all containers of a pod share as /dev/shm. */
 export const sharedMemoryFolder = "/run/katasim/sandbox/shm";
-export const maxSerialBytes = 20;

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +100,11 @@ static bool try_mount(struct device_wait *wait)
 	struct disk *disk = OWNER_OF(wait, struct disk, wait);
 	if (!find_device(disk))
 		return false;
+	/* A disk shows in sysfs and /dev before it is live (ENXIO); its uevent comes when it is. */
+	int fd = open(disk->device, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	close(fd);
 	job_run(mount_work, disk, mount_done, disk);
 	return true;
 }

@@ -36,7 +36,7 @@ export interface Disk {
 export interface VmExit {
   /** One sentence on what ended the VMM. */
   readonly reason: string;
-  /** It was asked to end: not a failure. */
+  /** `stop` ended it: not a failure. */
   readonly expected: boolean;
 }
 
@@ -57,8 +57,6 @@ export interface RunningVm {
   detachDisk(serial: string): Promise<void>;
   /** The last lines of the guest's console. */
   consoleTail(): string;
-  /** The guest is about to power off by itself: its end is expected from now on. */
-  expectExit(): void;
   /** SIGKILL; resolves when it is gone and its sockets are removed. Idempotent. */
   stop(): Promise<void>;
 }

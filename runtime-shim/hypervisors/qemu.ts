@@ -58,9 +58,8 @@ async function startQemu(spec: VmSpec, log: Logger): Promise<RunningVm> {
   writePidFile(spec.pidFile, child.pid);
   log.info({ pid: child.pid, argv }, "VMM started");
   const state = createVmmState();
-  let exitWasExpected = false;
   const exited = child.exited.then((exit): VmExit => {
-    const expected = exitWasExpected || state.current === "stopping";
+    const expected = state.current === "stopping";
     state.move("gone");
     const reason = reasonOf(child, exit, consoleLog);
     agent.close();
@@ -88,9 +87,6 @@ async function startQemu(spec: VmSpec, log: Logger): Promise<RunningVm> {
       exited,
       ...createDiskVerbs(client),
       consoleTail: () => consoleLog.tail(),
-      expectExit() {
-        exitWasExpected = true;
-      },
       stop,
     };
   } catch (cause) {

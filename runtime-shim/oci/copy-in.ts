@@ -29,7 +29,7 @@ export async function copyIn(guest: GuestClient, copies: readonly GuestCopy[]): 
   for (const copy of copies) {
     try {
       if (copy.kind === "folder") await makeFolder(guest, copy);
-      else await copyTree(guest, copy.hostPath, copy.guestPath, copy, { bytes: 0, files: 0 }, true);
+      else await copyTree(guest, copy.hostPath, copy.guestPath, { bytes: 0, files: 0 }, true);
     } catch (cause) {
       throw shimError(
         "MOUNT_NOT_SHARED",
@@ -51,7 +51,6 @@ async function copyTree(
   guest: GuestClient,
   from: string,
   to: string,
-  copy: GuestCopy,
   budget: Budget,
   top = false,
 ): Promise<void> {
@@ -66,7 +65,7 @@ async function copyTree(
     const entries = await readdir(from, { withFileTypes: true });
     entries.sort((a, b) => Number(a.isSymbolicLink()) - Number(b.isSymbolicLink()));
     for (const entry of entries) {
-      await copyTree(guest, join(from, entry.name), join(to, entry.name), copy, budget);
+      await copyTree(guest, join(from, entry.name), join(to, entry.name), budget);
     }
   } else if (info.isSymbolicLink()) {
     const target = Buffer.from(await readlink(from));
@@ -75,7 +74,7 @@ async function copyTree(
       [7, 1],
     ]);
   } else if (info.isFile()) {
-    await copyFile(guest, from, to, mode, uid, gid, budget);
+    await copyFile(guest, from, to, { mode, uid, gid }, budget, top);
   } else if (top) {
     throw new Error(`${basename(from)} is a device, socket or FIFO, which a guest cannot share`);
   }
@@ -86,12 +85,15 @@ async function copyFile(
   guest: GuestClient,
   from: string,
   to: string,
-  mode: number,
-  uid: number,
-  gid: number,
+  { mode, uid, gid }: { readonly mode: number; readonly uid: number; readonly gid: number },
   budget: Budget,
+  top: boolean,
 ): Promise<void> {
-  const file = await open(from, "r");
+  // Neither a link nor a FIFO that took the file's place since it was looked at.
+  const file = await open(
+    from,
+    constants.O_RDONLY | constants.O_NONBLOCK | (top ? 0 : constants.O_NOFOLLOW),
+  );
   try {
     const chunk = Buffer.allocUnsafe(chunkBytes);
     for (let offset = 0, last = false; !last; ) {

@@ -2,9 +2,9 @@
  * A sandbox: one VM, its guest, its tap and sockets. Made once by `bootSandbox`; `stop` may be called
  * from anywhere and any number of times and leaves nothing outside the bundle.
  */
-import { readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import type { Logger } from "../../common/log.ts";
 import { resolvePaths } from "../../common/paths.ts";
 import { shimError } from "../errors.ts";
@@ -227,16 +227,7 @@ function assertHostMemory(memoryMib: number): void {
   );
 }
 
-/** Beside the shim's own program in a checkout, else the user's cache. */
+/** The user's cache; under containerd there may be no HOME in the environment. */
 function defaultGuestDir(): string {
   return resolvePaths({ name: "default", env: { HOME: homedir(), ...process.env } }).guest;
-}
-
-/** Files outside the bundle that a dead shim may have left. Idempotent. */
-export function removeSockets(prefix: string): void {
-  for (const path of Object.values(socketPaths(prefix))) rmSync(path, { force: true });
-}
-
-export function socketFolder(prefix: string): string {
-  return dirname(prefix);
 }

@@ -17,8 +17,10 @@ export interface TaskProcess {
   /** Resolves when it ended, whenever it is asked. */
   readonly exited: Promise<ProcessExitStatus>;
   readonly exit: ProcessExitStatus | undefined;
-  /** Resolves when the start was answered and published, well or badly: no exit event goes before. */
-  readonly startSettled: Promise<void>;
+  /** While a start is under way: no exit event may go before its start event. */
+  readonly starting: Promise<void> | undefined;
+  beginStart(): void;
+  /** The start was answered and published, well or badly. */
   settleStart(): void;
   /** Throws a bug when the table does not allow it; callers check with `assertVerb` first. */
   move(next: TaskState): void;
@@ -30,12 +32,10 @@ export function createTaskProcess(execId: string, paths: StdioPaths): TaskProces
   let state: TaskState = "created";
   let exit: ProcessExitStatus | undefined;
   let tellExit: (exit: ProcessExitStatus) => void = () => {};
+  let starting: Promise<void> | undefined;
   let settleStart: () => void = () => {};
   const exited = new Promise<ProcessExitStatus>((resolve) => {
     tellExit = resolve;
-  });
-  const startSettled = new Promise<void>((resolve) => {
-    settleStart = resolve;
   });
   const move = (next: TaskState) => {
     if (!taskTransitions[state].includes(next)) {
@@ -54,7 +54,14 @@ export function createTaskProcess(execId: string, paths: StdioPaths): TaskProces
     get exit() {
       return exit;
     },
-    startSettled,
+    get starting() {
+      return starting;
+    },
+    beginStart() {
+      starting = new Promise((resolve) => {
+        settleStart = resolve;
+      });
+    },
     settleStart: () => settleStart(),
     move,
     end(exitStatus) {

@@ -117,6 +117,10 @@ export function createTaskService(dependencies: {
     async start({ id, execId }) {
       const { task, process } = tasks.process(id, execId);
       assertVerb("start", process.state, execId === "" ? "a task" : "an exec process");
+      if (process.starting !== undefined) {
+        throw shimError("TASK_WRONG_STATE", "the process is being started already");
+      }
+      process.beginStart();
       try {
         if (execId === "") await task.container?.start();
         else await task.container?.exec(process, takeExecSpec(task, execId));

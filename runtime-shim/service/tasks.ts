@@ -64,7 +64,7 @@ export function createTasks(dependencies: {
     });
   };
   const finish = async (task: Task, process: TaskProcess, exitStatus: number) => {
-    await process.startSettled;
+    await process.starting;
     if (process.stdio !== undefined) await drainedOrStuck(process.stdio);
     if (!process.end(exitStatus)) return;
     process.stdio?.close();

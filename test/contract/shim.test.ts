@@ -215,6 +215,17 @@ describe.skipIf(obstacle !== undefined)("containerd-shim-katasim-v2", () => {
     expect(gone).toBe(GrpcCode.notFound);
   });
 
+  it("ends a container that was killed before its start", async () => {
+    const id = "early";
+    await driver.start(id, containerSpec("pod", ["sleep", "1000"]));
+    await driver.client.call(task.create, {
+      ...{ id, bundle: driver.bundleOf(id) },
+      rootfs: [{ type: "erofs", source: image, options: ["ro"] }],
+    });
+    await driver.client.call(task.kill, { id, signal: 9 });
+    expect(await finish(driver, id)).toBe(137);
+  });
+
   it("refuses what a task's state does not allow, in words", async () => {
     await newContainer(driver, "pod", "states", ["sleep", "1000"]);
     const { client } = driver;
