@@ -1,6 +1,6 @@
 /** A pod bears an unready node for 5 minutes. Source: kubernetes plugin/pkg/admission/defaulttolerationseconds. */
 import type { PodSpec } from "../../../proto/kubernetes/gen/types.ts";
-import type { AdmissionStep } from "./chain.ts";
+import type { AdmissionStep } from "./admission-step.ts";
 
 const borne = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
 // kube-apiserver's --default-not-ready-toleration-seconds and --default-unreachable-….

@@ -1,6 +1,6 @@
 /** Objects need a living namespace. Source: apiserver admission/plugin/namespace/lifecycle. */
 import { forbidden, notFound } from "../status-errors.ts";
-import type { AdmissionStep } from "./chain.ts";
+import type { AdmissionStep } from "./admission-step.ts";
 
 const immortal: readonly string[] = ["default", "kube-system", "kube-public"];
 

@@ -2,7 +2,7 @@
 import type { PodSpec, PriorityClass } from "../../../proto/kubernetes/gen/types.ts";
 import type { ApiContext } from "../context.ts";
 import { forbidden } from "../status-errors.ts";
-import type { AdmissionStep } from "./chain.ts";
+import type { AdmissionStep } from "./admission-step.ts";
 
 export const resolvePriority: AdmissionStep = (context, { definition, object }) => {
   const spec = object.spec as PodSpec;

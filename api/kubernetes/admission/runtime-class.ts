@@ -7,7 +7,7 @@ import { parseNano } from "../../../common/quantity.ts";
 import type { PodSpec, RuntimeClass, Toleration } from "../../../proto/kubernetes/gen/types.ts";
 import type { ApiContext } from "../context.ts";
 import { forbidden } from "../status-errors.ts";
-import type { AdmissionRequest, AdmissionStep } from "./chain.ts";
+import type { AdmissionRequest, AdmissionStep } from "./admission-step.ts";
 import { nearestName } from "./nearest-name.ts";
 
 const resource = "runtimeclasses.node.k8s.io";

@@ -4,7 +4,7 @@
  */
 import type { PodSpec, RuntimeClass, Volume } from "../../../proto/kubernetes/gen/types.ts";
 import { forbidden } from "../status-errors.ts";
-import type { AdmissionStep } from "./chain.ts";
+import type { AdmissionStep } from "./admission-step.ts";
 import { runtimeClassOf } from "./runtime-class.ts";
 
 /** Annotation of a RuntimeClass: "true" when its handler puts pods into VMs. */

@@ -5,7 +5,7 @@
  */
 import type { PodSpec } from "../../../proto/kubernetes/gen/types.ts";
 import { forbidden } from "../status-errors.ts";
-import type { AdmissionStep } from "./chain.ts";
+import type { AdmissionStep } from "./admission-step.ts";
 
 export const assignServiceAccount: AdmissionStep = (context, { definition, namespace, object }) => {
   const spec = object.spec as PodSpec;

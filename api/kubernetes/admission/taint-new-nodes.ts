@@ -3,7 +3,7 @@
  * Source: kubernetes plugin/pkg/admission/nodetaint.
  */
 import type { NodeSpec, Taint } from "../../../proto/kubernetes/gen/types.ts";
-import type { AdmissionStep } from "./chain.ts";
+import type { AdmissionStep } from "./admission-step.ts";
 
 export const notReadyTaint: Taint = { key: "node.kubernetes.io/not-ready", effect: "NoSchedule" };
 
