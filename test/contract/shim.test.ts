@@ -1,15 +1,6 @@
 /** Our shim as containerd drives it, with a real VM: command line, ttrpc, FIFOs, events. Needs root. */
 import { execFileSync, spawn } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -20,20 +11,16 @@ import {
   RuntimeInfoSchema,
   RuntimeRequestSchema,
 } from "../../proto/containerd/gen/introspection_pb.js";
-import { DeleteResponseSchema } from "../../proto/containerd/gen/task_pb.js";
 import { Status } from "../../proto/containerd/gen/task_types_pb.js";
 import { GrpcCode } from "../../runtime-shim/errors.ts";
-import { readExitReason, readVmRecord } from "../../runtime-shim/service/bundle-files.ts";
+import { readVmRecord } from "../../runtime-shim/service/bundle-files.ts";
 import { grpcCodeOf } from "../../runtime-shim/ttrpc/client.ts";
-import { guestFolder, makeBaseImage, vmTestObstacle } from "../support/guest-image.ts";
-import { processes } from "../support/leaks.ts";
+import { guestFolder, vmTestObstacle } from "../support/guest-image.ts";
 import { containerSpec, sandboxSpec } from "../support/oci-specs.ts";
-import { createShimDriver, type ShimDriver, task } from "../support/shim-driver.ts";
+import { type ShimDriver, task } from "../support/shim-driver.ts";
 import { waitUntil } from "../support/wait-until.ts";
+import { baseImage, createShimScene, shim } from "./shim-scene.ts";
 
-const shim =
-  process.env.KATASIM_TEST_SHIM ??
-  join(import.meta.dirname, "../../bin/containerd-shim-katasim-v2");
 const obstacle = vmTestObstacle();
 if (obstacle !== undefined) console.warn(`skipped: ${obstacle}`);
 
@@ -41,52 +28,12 @@ describe.skipIf(obstacle !== undefined)("containerd-shim-katasim-v2", () => {
   const folder = mkdtempSync("/tmp/kshim-");
   const netns = `shim-test-${process.pid}`;
   const peerNetns = `${netns}-peer`;
-  let image: string;
   let driver: ShimDriver;
 
-  const shimOptions = () => ({
-    guestDir: guestFolder(),
-    socketDir: join(folder, "s"),
-    logFile: join(folder, "shim.log"),
-    accel: "tcg",
-  });
-  const openDriver = (name: string) =>
-    createShimDriver({ shim, folder: join(folder, name), shimOptions: shimOptions() });
-  const newSandbox = async (target: ShimDriver, id: string, spec = sandboxSpec(id)) => {
-    await target.start(id, spec);
-    const bundle = target.bundleOf(id);
-    await target.client.call(task.create, { id, bundle, options: target.options() });
-    await target.client.call(task.start, { id });
-    return readVmRecord(bundle);
-  };
-  /** Creates and starts a container with collected output. */
-  const newContainer = async (
-    target: ShimDriver,
-    sandbox: string,
-    id: string,
-    args: readonly string[],
-    extra: object = {},
-  ) => {
-    await target.start(id, containerSpec(sandbox, args, extra));
-    const streams = target.streams(id);
-    const { stdout, stderr } = streams;
-    await target.client.call(task.create, {
-      ...{ id, bundle: target.bundleOf(id), stdout, stderr },
-      rootfs: [{ type: "erofs", source: image, options: ["ro"] }],
-    });
-    await target.client.call(task.start, { id });
-    return streams;
-  };
-  const finish = async (target: ShimDriver, id: string) => {
-    const { exitStatus } = await target.client.call(task.wait, { id });
-    await target.client.call(task.delete, { id });
-    return exitStatus;
-  };
-  const vmmAlive = (pid: number) =>
-    existsSync(`/proc/${pid}/stat`) && !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  const { openDriver, newSandbox, newContainer, finish, expectNothingLeft } =
+    createShimScene(folder);
 
   beforeAll(async () => {
-    image = makeBaseImage(folder);
     execFileSync("ip", ["netns", "add", netns]);
     const inNetns = (...args: string[]) => execFileSync("ip", ["-n", netns, ...args]);
     execFileSync("ip", ["netns", "add", peerNetns]);
@@ -103,10 +50,7 @@ describe.skipIf(obstacle !== undefined)("containerd-shim-katasim-v2", () => {
   afterAll(async () => {
     await driver?.close();
     for (const name of [netns, peerNetns]) execFileSync("ip", ["netns", "del", name]);
-    expect(readdirSync(join(folder, "s"))).toEqual([]);
-    expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(folder);
-    expect(processes({ home: folder, instance: "-" })).toEqual([]);
-    rmSync(folder, { recursive: true, force: true });
+    expectNothingLeft();
   });
 
   it("boots a kernel of its own with the size of the profile", () => {
@@ -220,7 +164,7 @@ describe.skipIf(obstacle !== undefined)("containerd-shim-katasim-v2", () => {
     await driver.start(id, containerSpec("pod", ["sleep", "1000"]));
     await driver.client.call(task.create, {
       ...{ id, bundle: driver.bundleOf(id) },
-      rootfs: [{ type: "erofs", source: image, options: ["ro"] }],
+      rootfs: [{ type: "erofs", source: baseImage(folder), options: ["ro"] }],
     });
     await driver.client.call(task.kill, { id, signal: 9 });
     expect(await finish(driver, id)).toBe(137);
@@ -322,93 +266,6 @@ describe.skipIf(obstacle !== undefined)("containerd-shim-katasim-v2", () => {
     expect(topics()).toEqual(["/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete"]);
   });
 
-  it("tells the true cause when its VMM is killed, and ends every wait", async () => {
-    const other = await openDriver("b");
-    try {
-      const record = await newSandbox(other, "dying");
-      await newContainer(other, "dying", "victim", ["sleep", "1000"]);
-      const waits = ["dying", "victim"].map((id) => other.client.call(task.wait, { id }));
-      process.kill(record?.vmmPid ?? 0, "SIGKILL");
-      expect((await Promise.all(waits)).map(({ exitStatus }) => exitStatus)).toEqual([137, 137]);
-      const reason = `the virtual machine monitor (qemu-system-x86_64, pid ${record?.vmmPid}) was killed by SIGKILL`;
-      expect(readExitReason(other.bundleOf("victim"))?.reason).toBe(reason);
-      for (const id of ["victim", "dying"]) await other.client.call(task.delete, { id });
-      await other.client.call(task.shutdown, { id: "dying" });
-      await other.client.closed;
-    } finally {
-      await other.close();
-    }
-  });
-
-  it("leaves nothing when the shim itself is killed and delete is called, twice", async () => {
-    const other = await openDriver("c");
-    try {
-      const record = await newSandbox(other, "orphan");
-      process.kill(record?.shimPid ?? 0, "SIGKILL");
-      for (const _ of [1, 2]) {
-        const { code, stdout } = await other.run("orphan", "delete");
-        expect(code).toBe(0);
-        expect(fromBinary(DeleteResponseSchema, stdout).exitStatus).toBe(137);
-      }
-      expect(vmmAlive(record?.vmmPid ?? 0)).toBe(false);
-    } finally {
-      await other.close();
-    }
-  });
-
-  it("says what is wrong with the guest's files, and with a pod that is too small", async () => {
-    const other = await openDriver("d");
-    try {
-      const create = async (id: string, spec: object, change: object) => {
-        await other.start(id, spec);
-        const { typeUrl } = other.options();
-        const configBody = JSON.stringify({ ...shimOptions(), ...change });
-        const value = Buffer.concat([
-          Buffer.from([0x1a]),
-          varint(configBody.length),
-          Buffer.from(configBody),
-        ]);
-        await other.client.call(task.create, {
-          id,
-          bundle: other.bundleOf(id),
-          options: { typeUrl, value },
-        });
-      };
-      await expect(create("x", sandboxSpec("x"), { guestDir: "/nowhere" })).rejects.toThrow(
-        "the guest kernel /nowhere/vmlinux cannot be read",
-      );
-      const broken = join(folder, "broken-guest");
-      mkdirSync(broken);
-      for (const file of ["vmlinux", "release.json"])
-        symlinkSync(join(guestFolder(), file), join(broken, file));
-      writeFileSync(join(broken, "initramfs.cpio"), "no archive");
-      await expect(create("x", sandboxSpec("x"), { guestDir: broken })).rejects.toThrow(
-        /the guest's kernel stopped: Kernel panic.*the console's last lines/s,
-      );
-      writeFileSync(join(broken, "kernel"), "no kernel");
-      rmSync(join(broken, "vmlinux"));
-      symlinkSync("kernel", join(broken, "vmlinux"));
-      await expect(create("x", sandboxSpec("x"), { guestDir: broken })).rejects.toThrow(
-        "is neither an ELF file nor a bzImage",
-      );
-      const small = sandboxSpec("x", { memoryBytes: 100 << 20 });
-      await expect(create("x", small, { sizingProfile: "aks-ga" })).rejects.toThrow(
-        "pod memory limit too low: minimum 128MiB, got 100MiB",
-      );
-      const huge = sandboxSpec("x", { memoryBytes: 2 ** 50 });
-      await expect(create("x", huge, {})).rejects.toThrow(
-        /needs \d+ MiB and this machine has \d+ MiB/,
-      );
-      await expect(create("x", sandboxSpec("x"), { accel: "warp" })).rejects.toThrow("accel");
-      await expect(
-        create("x", sandboxSpec("x", { netnsPath: "/proc/self/ns/net" }), {}),
-      ).rejects.toThrow("Host networking requested, not supported by runtime");
-      await other.client.call(task.shutdown, { id: "x" });
-    } finally {
-      await other.close();
-    }
-  });
-
   it("prints its version and its RuntimeInfo", () => {
     expect(execFileSync(shim, ["-v"]).toString()).toContain("Version:");
     const input = toBinary(RuntimeRequestSchema, create(RuntimeRequestSchema, {}));
@@ -419,7 +276,3 @@ describe.skipIf(obstacle !== undefined)("containerd-shim-katasim-v2", () => {
     expect(info.name).toBe("io.containerd.katasim.v2");
   });
 });
-
-function varint(value: number): Buffer {
-  return value < 128 ? Buffer.from([value]) : Buffer.from([(value & 127) | 128, value >> 7]);
-}
