@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Paths } from "../common/paths.ts";
+import { identityOf } from "../common/process/process-identity.ts";
 import { readExitReason, readVmRecord, type VmRecord } from "../runtime-shim/index.ts";
 import {
   builtinHandlers,
@@ -12,7 +13,6 @@ import {
   type SandboxRecord,
   sandboxLayout,
 } from "../simulator/runtime/index.ts";
-import { identifyProcess } from "./daemon/process-identity.ts";
 import { residentBytesOf } from "./daemon/process-memory.ts";
 import { cliError } from "./errors.ts";
 
@@ -114,7 +114,7 @@ function viewOf(paths: Paths, record: SandboxRecord): SandboxView {
 
 function whoDied(record: SandboxRecord, vm: VmRecord | undefined): string | undefined {
   if (record.state !== "ready") return undefined;
-  const gone = (pid: number | undefined) => pid !== undefined && identifyProcess(pid) === undefined;
+  const gone = (pid: number | undefined) => pid !== undefined && identityOf(pid) === undefined;
   if (gone(vm?.vmmPid)) return `its virtual machine monitor (pid ${vm?.vmmPid}) has gone`;
   if (gone(record.shimPid)) return `its shim (pid ${record.shimPid}) has gone`;
   return undefined;

@@ -2,9 +2,9 @@
 import type { Command } from "commander";
 import { systemClock } from "../../common/clock.ts";
 import { silentLogger } from "../../common/log.ts";
+import { isAlive, type ProcessIdentity } from "../../common/process/process-identity.ts";
 import type { CommandContext } from "../context.ts";
 import { readPidFile } from "../daemon/pid-file.ts";
-import { isAlive, type ProcessIdentity } from "../daemon/process-identity.ts";
 import { parseDurationMs } from "../duration.ts";
 import { cliError } from "../errors.ts";
 import { removeKubeconfigEntry } from "../kubeconfig/file.ts";

@@ -6,7 +6,11 @@
 import { readFileSync } from "node:fs";
 import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { identifyProcess, isAlive, type ProcessIdentity } from "./process-identity.ts";
+import {
+  identityOf,
+  isAlive,
+  type ProcessIdentity,
+} from "../../common/process/process-identity.ts";
 
 export interface PidFileClaim {
   /** Removes the file if it is still ours. */
@@ -27,10 +31,10 @@ export async function readPidFile(path: string): Promise<ProcessIdentity | undef
 
 /** Takes the instance for this process, or answers who has it. */
 export async function claimPidFile(path: string): Promise<PidFileClaim | ProcessIdentity> {
-  const self = identifyProcess(process.pid);
+  const self = identityOf(process.pid);
   if (self === undefined) throw new Error("/proc is not mounted");
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const text = `${self.pid}\n${self.startTicks}\n${bootId()}\n`;
+  const text = `${self.pid}\n${self.startTime}\n${bootId()}\n`;
   const temporary = `${path}.${self.pid}`;
   await writeFile(temporary, text, { mode: 0o600 });
   try {
@@ -56,11 +60,11 @@ export function isClaim(value: PidFileClaim | ProcessIdentity): value is PidFile
 }
 
 export function parsePidFile(text: string, currentBootId: string): ProcessIdentity | undefined {
-  const [pid = "", startTicks = "", boot = ""] = text.split("\n");
-  if (!/^[1-9]\d*$/.test(pid) || !/^\d+$/.test(startTicks) || boot !== currentBootId) {
+  const [pid = "", startTime = "", boot = ""] = text.split("\n");
+  if (!/^[1-9]\d*$/.test(pid) || !/^\d+$/.test(startTime) || boot !== currentBootId) {
     return undefined;
   }
-  return { pid: Number(pid), startTicks };
+  return { pid: Number(pid), startTime };
 }
 
 async function releasePidFile(path: string, text: string): Promise<void> {
