@@ -1,8 +1,18 @@
 // Bundles the two programs, so that they start without a module loader's cost: a Node shim from
 // node_modules starts in 0.3 s, as one file in 0.1 s. The command is split where it loads lazily, for
 // nobody waits for an API server to read `--help`.
-import { existsSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
-import { join } from "node:path";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { build } from "esbuild";
 
 /**
@@ -28,6 +38,7 @@ const shared = {
   target: "node20",
   format: "esm",
   logLevel: "warning",
+  write: false,
   outdir: "dist",
   outExtension: { ".js": ".mjs" },
   plugins: [lazyNativeAddons],
@@ -41,26 +52,38 @@ const shared = {
   },
 };
 
-// Pieces are named by their content and old ones stay: a rebuild never pulls a lazily loaded piece from
-// under a running daemon. The entry gets its name last: nobody reads half a file.
-await build({
-  ...shared,
-  entryPoints: { "katasim.new": "cli/main.ts" },
-  splitting: true,
-  chunkNames: "pieces/[name]-[hash]",
-});
-await build({
-  ...shared,
-  entryPoints: { "containerd-shim-katasim-v2.new": "runtime-shim/main.ts" },
-});
-for (const name of ["katasim", "containerd-shim-katasim-v2"]) {
-  renameSync(join("dist", `${name}.new.mjs`), join("dist", `${name}.mjs`));
+const builds = [
+  {
+    ...shared,
+    entryPoints: { katasim: "cli/main.ts" },
+    splitting: true,
+    chunkNames: "pieces/[hash]",
+  },
+  { ...shared, entryPoints: { "containerd-shim-katasim-v2": "runtime-shim/main.ts" } },
+];
+const outputs = (await Promise.all(builds.map((options) => build(options)))).flatMap(
+  ({ outputFiles }) => outputFiles,
+);
+
+// Pieces are named by their content and old ones stay, and every file gets its name when it is whole,
+// entries last: a rebuild pulls nothing from under a command or daemon that is running.
+const isPiece = ({ path }) => dirname(path).endsWith("pieces");
+for (const { path, contents } of [
+  ...outputs.filter(isPiece),
+  ...outputs.filter((output) => !isPiece(output)),
+]) {
+  if (existsSync(path) && readFileSync(path).equals(contents)) {
+    utimesSync(path, new Date(), new Date());
+    continue;
+  }
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(`${path}.${process.pid}`, contents);
+  renameSync(`${path}.${process.pid}`, path);
 }
 
-// No daemon outlives a week of rebuilds; pieces in use were just written again.
+// No daemon outlives a week of rebuilds; pieces in use have just been touched.
 const oldMs = 7 * 24 * 60 * 60 * 1000;
-const pieces = join("dist", "pieces");
-for (const name of existsSync(pieces) ? readdirSync(pieces) : []) {
-  const file = join(pieces, name);
+for (const name of readdirSync("dist/pieces")) {
+  const file = join("dist/pieces", name);
   if (Date.now() - statSync(file).mtimeMs > oldMs) rmSync(file);
 }
