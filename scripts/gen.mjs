@@ -5,6 +5,12 @@ import { existsSync } from "node:fs";
 const steps = [
   ["containerd messages", "npx", ["buf", "generate"], "buf.gen.yaml"],
   [
+    "OpenAPI v2 messages",
+    "npx",
+    ["buf", "generate", "--template", "proto/openapi/buf.gen.yaml"],
+    "proto/openapi/buf.gen.yaml",
+  ],
+  [
     "Kubernetes types and schemas",
     "node",
     ["scripts/gen-kubernetes.mjs"],

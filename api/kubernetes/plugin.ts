@@ -91,7 +91,9 @@ async function serveNonResource(
     case "/readyz":
       return options.isReady() ? text(200, "ok") : text(500, "katasim is starting");
     case "/":
-      return document({ paths: ["/api", "/apis", "/healthz", "/openapi/v3", "/version"] });
+      return document({
+        paths: ["/api", "/apis", "/healthz", "/openapi/v2", "/openapi/v3", "/version"],
+      });
   }
   if (path.startsWith("/openapi/")) {
     return withEtag(request, await serveOpenapi(context.registry, path, request));

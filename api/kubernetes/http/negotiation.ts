@@ -10,7 +10,7 @@ export interface Negotiated {
   readonly discovery: boolean;
 }
 
-interface MediaRange {
+export interface MediaRange {
   readonly type: string;
   readonly params: Readonly<Record<string, string>>;
 }
@@ -48,7 +48,8 @@ function encodingOf(type: string): "json" | "yaml" | undefined {
   return type === "application/yaml" ? "yaml" : undefined;
 }
 
-function parseAccept(header: string): MediaRange[] {
+/** Media ranges in the client's order of preference; types are in lower case. */
+export function parseAccept(header: string): MediaRange[] {
   const ranges = header.split(",").map((part) => {
     const [type = "", ...parameters] = part.split(";").map((text) => text.trim());
     const params = Object.fromEntries(

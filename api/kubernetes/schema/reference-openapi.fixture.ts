@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { DocumentV2, ParameterV2 } from "../openapi-v2.ts";
 
 export interface ReferenceSchema {
   readonly properties?: Readonly<Record<string, Record<string, unknown>>>;
@@ -40,4 +41,11 @@ export function referenceDocument(file: string): ReferenceDocument {
 /** protobufjs JSON of the published generated.proto files. */
 export function referenceDescriptors(): Record<string, unknown> {
   return JSON.parse(readFileSync(join(folder, "proto/k8s-v1.32-descriptors.json"), "utf8"));
+}
+
+/** The published OpenAPI v2 document. */
+export function referenceSwagger(): DocumentV2 & {
+  readonly parameters: Readonly<Record<string, ParameterV2>>;
+} {
+  return JSON.parse(readFileSync(join(folder, "swagger.json"), "utf8"));
 }
