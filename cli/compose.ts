@@ -82,7 +82,7 @@ export async function openNodeRuntime(options: NodeOptions): Promise<NodeRuntime
 
 export function openNodeNetwork(paths: Paths, log: Logger): PodNetwork {
   return createPodNetwork({
-    name: paths.name,
+    name: paths.machineName,
     folder: join(paths.run, "network"),
     log: log.child({ component: "network" }),
   });

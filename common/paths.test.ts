@@ -26,6 +26,13 @@ describe("resolvePaths", () => {
     expect(paths.guest).toBe("/shared/guest");
   });
 
+  it("tells instances of one name in two homes apart on the machine", () => {
+    const machineName = (home?: string) =>
+      resolvePaths({ name: "a", home, env: { HOME: "/u" } }).machineName;
+    expect(new Set([machineName(), machineName("/h"), machineName("/i")]).size).toBe(3);
+    expect(machineName()).toBe("a");
+  });
+
   it("keeps instances apart but shares the cache", () => {
     const a = resolvePaths({ name: "a", home: "/h", env: {} });
     const b = resolvePaths({ name: "b", home: "/h", env: {} });

@@ -2,12 +2,18 @@
  * Where katasim keeps its files: XDG places, or everything under one folder with `--home` or
  * KATASIM_HOME. Nothing else in the project composes these paths.
  */
+import { createHash } from "node:crypto";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 
 export interface Paths {
   /** The instance these paths belong to (`--name`). */
   readonly name: string;
+  /**
+   * What the kernel's own names (network namespaces, cgroups) are made from: two homes may hold
+   * instances of the same name.
+   */
+  readonly machineName: string;
   /** The one folder given by `--home`, if any. */
   readonly home: string | undefined;
   /** config.yaml lives here. */
@@ -61,6 +67,9 @@ export function resolvePaths(options: PathsOptions): Paths {
       : join(state, "run");
   return {
     name,
+    machineName: home
+      ? `${name}-${createHash("sha256").update(home).digest("hex").slice(0, 6)}`
+      : name,
     home,
     config,
     state,

@@ -35,7 +35,7 @@ export interface PodNetwork {
 }
 
 export interface PodNetworkOptions {
-  /** Instance name: the node namespace is `katasim-<name>`. */
+  /** The instance's name on this machine: the node namespace is `katasim-<name>`. */
   readonly name: string;
   /** Folder for the address book. */
   readonly folder: string;

@@ -96,7 +96,7 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
     clock: options.clock ?? systemClock,
     log,
     state,
-    namespace: `katasim-${paths.name}`,
+    namespace: `katasim-${paths.machineName}`,
     cgroupVersion: hostCgroupVersion(),
     // A VM's processes live under the limits of its own kernel.
     limits: (handler) => (handler.sandboxed ? noLimits : hostLimits),

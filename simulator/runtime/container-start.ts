@@ -52,7 +52,7 @@ export async function createContainer(
       passwd: await readInRoot(rootfs, "/etc/passwd"),
       group: await readInRoot(rootfs, "/etc/group"),
     }),
-    cgroupsPath: `${podCgroup(context.paths.name, pod.podUid)}/${id}`,
+    cgroupsPath: `${podCgroup(context.paths.machineName, pod.podUid)}/${id}`,
     cgroupVersion: context.cgroupVersion,
     files: sandboxLayout(context.paths, sandboxId).files,
     // As `privileged_without_host_devices` for VMs: the host's devices are not in the guest.

@@ -101,7 +101,7 @@ export async function recordExit(
   const { id, sandboxId } = container.record;
   const sandbox = context.state.sandboxOf(container);
   const { podUid } = sandbox.record.spec;
-  const kills = await oomKills(`${podCgroup(context.paths.name, podUid)}/${id}`);
+  const kills = await oomKills(`${podCgroup(context.paths.machineName, podUid)}/${id}`);
   const told =
     readExitReason(containerLayout(context.paths, sandboxId, id).bundle) ??
     (exit.exitCode === 0

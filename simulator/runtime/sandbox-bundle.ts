@@ -50,7 +50,7 @@ export async function writeSandboxSpec(
     sandboxId: id,
     spec,
     netnsPath,
-    cgroupsPath: `${podCgroup(context.paths.name, spec.podUid)}/${id}`,
+    cgroupsPath: `${podCgroup(context.paths.machineName, spec.podUid)}/${id}`,
     logDirectory: join(
       context.paths.podLogs,
       `${spec.podNamespace}_${spec.podName}_${spec.podUid}`,

@@ -167,7 +167,7 @@ export async function teardownSandbox(
   for (const point of await mountsUnder(sandboxLayout(context.paths, id).folder)) {
     await runCommand("umount", ["-l", point]);
   }
-  await removePodCgroup(context.paths.name, spec.podUid);
+  await removePodCgroup(context.paths.machineName, spec.podUid);
   sandbox.tornDown = true;
   if (sandbox.record.state !== "notready")
     context.state.updateSandbox(sandbox, { state: "notready" });

@@ -1,10 +1,19 @@
 // Wrong input on purpose: each answer says what failed, and nothing that ran is lost.
-import { chmodSync, renameSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { applyReady, deletePods, pod, previewClass, waitFor } from "../support/pods.ts";
 import { makeSimulator, type Simulator, startSimulator } from "../support/start-simulator.ts";
+import { sharedCache } from "../support/temp-home.ts";
 
 describe("bad manifests", () => {
   let simulator: Simulator;
@@ -157,7 +166,6 @@ describe("bad machines", () => {
     // A PATH that has everything but QEMU.
     const folder = join(simulator.home, "bin");
     await simulator.katasim(["version"]);
-    const { mkdirSync, readdirSync, symlinkSync } = await import("node:fs");
     mkdirSync(folder, { recursive: true });
     for (const place of ["/usr/sbin", "/usr/bin", "/sbin", "/bin"]) {
       for (const name of readdirSync(place)) {
@@ -175,9 +183,8 @@ describe("bad machines", () => {
   });
 
   it("explains an unreadable guest kernel where the pod's owner looks", async () => {
-    await using simulator = await startSimulator({
-      env: { KATASIM_CACHE: `${await brokenCache()}` },
-    });
+    using cache = brokenCache();
+    await using simulator = await startSimulator({ env: { KATASIM_CACHE: cache.path } });
     await simulator.kubectl.apply(pod("nokernel", { runtimeClassName: previewClass }));
     await expect
       .poll(() => simulator.kubectl.ok(["get", "events", "-o", "jsonpath={.items[*].message}"]), {
@@ -189,17 +196,14 @@ describe("bad machines", () => {
 });
 
 /** The shared cache seen through links, its kernel cut short. */
-async function brokenCache(): Promise<string> {
-  const { mkdtempSync, mkdirSync, readdirSync, symlinkSync } = await import("node:fs");
-  const { sharedCache } = await import("../support/temp-home.ts");
+function brokenCache(): Disposable & { readonly path: string } {
   const shared = sharedCache();
-  const cache = mkdtempSync("/tmp/kc-");
-  chmodSync(cache, 0o755);
-  symlinkSync(join(shared, "images"), join(cache, "images"));
-  mkdirSync(join(cache, "guest"));
+  const path = mkdtempSync("/tmp/kc-");
+  symlinkSync(join(shared, "images"), join(path, "images"));
+  mkdirSync(join(path, "guest"));
   for (const name of readdirSync(join(shared, "guest"))) {
-    if (name !== "vmlinux") symlinkSync(join(shared, "guest", name), join(cache, "guest", name));
+    if (name !== "vmlinux") symlinkSync(join(shared, "guest", name), join(path, "guest", name));
   }
-  writeFileSync(join(cache, "guest", "vmlinux"), "no kernel");
-  return cache;
+  writeFileSync(join(path, "guest", "vmlinux"), "no kernel");
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }

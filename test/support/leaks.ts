@@ -47,7 +47,7 @@ function mounts({ home }: LeakScope): readonly string[] {
 function netns({ instance }: LeakScope): readonly string[] {
   const own = `katasim-${instance}`;
   return (existsSync("/run/netns") ? readdirSync("/run/netns") : [])
-    .filter((name) => name === own || name.startsWith(`${own}.`))
+    .filter((name) => name.startsWith(own))
     .map((name) => `network namespace ${name}`);
 }
 
@@ -65,7 +65,7 @@ function cgroups({ instance }: LeakScope): readonly string[] {
   const visit = (folder: string, depth: number) => {
     for (const name of subfolders(folder)) {
       const path = join(folder, name);
-      if (name === `katasim-${instance}`) found.push(`cgroup ${path}`);
+      if (name.startsWith(`katasim-${instance}`)) found.push(`cgroup ${path}`);
       else if (depth < 3) visit(path, depth + 1);
     }
   };

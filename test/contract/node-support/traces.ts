@@ -1,6 +1,6 @@
 /** What a node may have left on the machine: processes, mounts, namespaces, cgroups, sockets. */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
 
 /** One line for each trace; polls for a moment, since the kernel takes down namespaces by itself. */
 export async function traces(name: string, home: string): Promise<readonly string[]> {
@@ -12,9 +12,7 @@ export async function traces(name: string, home: string): Promise<readonly strin
 }
 
 function look(name: string, home: string): string[] {
-  const netns = list("/run/netns").filter(
-    (entry) => entry === `katasim-${name}` || entry.startsWith(`katasim-${name}.`),
-  );
+  const netns = list("/run/netns").filter((entry) => entry.startsWith(`katasim-${name}`));
   const mounts = readFileSync("/proc/self/mountinfo", "utf8")
     .split("\n")
     .map((line) => line.split(" ")[4] ?? "")
@@ -22,11 +20,14 @@ function look(name: string, home: string): string[] {
   const processes = list("/proc")
     .filter((pid) => /^\d+$/.test(pid))
     .map((pid) => [pid, commandLine(pid)] as const)
-    .filter(([, line]) => line.includes(`katasim-${name} `) || line.includes(`${home}/`))
+    .filter(([, line]) => line.includes(`katasim-${name}`) || line.includes(`${home}/`))
     .map(([pid, line]) => `${pid} ${line}`);
   const cgroups = ["", ...list("/sys/fs/cgroup")]
-    .map((tree) => join("/sys/fs/cgroup", tree, `katasim-${name}`))
-    .filter((folder) => existsSync(folder));
+    .flatMap((tree) => {
+      const folder = join("/sys/fs/cgroup", tree);
+      return list(folder).map((entry) => join(folder, entry));
+    })
+    .filter((folder) => basename(folder).startsWith(`katasim-${name}`));
   return [
     ...netns.map((entry) => `netns ${entry}`),
     ...mounts.map((entry) => `mount ${entry}`),
