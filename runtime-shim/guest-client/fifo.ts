@@ -84,17 +84,20 @@ export function openInput(path: string): InputFifo | undefined {
   return {
     socket,
     closeIo() {
-      // The poll phase of each turn delivers what is in the pipe: a turn without news while nothing
-      // is held back means that the pipe was empty.
+      // The poll phase of each turn of the event loop delivers what is in the pipe: one without news,
+      // while nothing was held back, means that the pipe was empty. Immediates come right after it;
+      // a timer that is late comes before it.
       let seen = -1;
       const look = () => {
         if (socket.destroyed || socket.readableEnded) return;
-        if (socket.bytesRead === seen && !socket.isPaused() && socket.readableLength === 0) {
+        const held = socket.isPaused() || socket.readableLength > 0;
+        if (socket.bytesRead === seen && !held) {
           socket.push(null);
           return;
         }
-        seen = socket.bytesRead;
-        setTimeout(look, 1);
+        // A turn that was held back says nothing: after it the pipe has yet to be looked at.
+        seen = held ? -1 : socket.bytesRead;
+        setTimeout(() => setImmediate(look), 1);
       };
       setImmediate(look);
     },

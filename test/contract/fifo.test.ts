@@ -1,6 +1,15 @@
 /** The shim's ends of a task's FIFOs, with real ones. */
 import { execFileSync } from "node:child_process";
-import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmSync,
+  stat,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -87,15 +96,45 @@ describe("a task's FIFOs", () => {
   });
 
   it("end the input on closeIo although a writer is still there, after what it wrote", async () => {
+    const chunks: Buffer[] = [];
+    const writer = openSync(path, constants.O_RDWR);
+    const input = openInput(path);
+    const ended = new Promise((resolve) => input?.socket.once("end", resolve));
+    await inPollPhase(() => {
+      input?.socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+      writeSync(writer, "before the end");
+      input?.closeIo();
+      // Timers are late on a busy machine: they then come before the pipe is looked at.
+      setImmediate(stayBusy);
+    });
+    await ended;
+    expect(Buffer.concat(chunks).toString()).toBe("before the end");
+    closeSync(writer);
+    input?.close();
+  });
+
+  it("end the input after what the pipe still held when a slow reader came back", async () => {
     const input = openInput(path);
     const chunks: Buffer[] = [];
     const ended = new Promise((resolve) => input?.socket.once("end", resolve));
-    input?.socket.on("data", (chunk: Buffer) => chunks.push(chunk));
     const writer = openSync(path, constants.O_WRONLY);
-    writeSync(writer, "before the end");
+    input?.socket.once("data", () => input.socket.pause());
+    input?.socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+    // The first piece passes, the second fills the stream's own buffer, the third stays in the pipe.
+    const pieces = ["a", "b", "c"].map((letter) => letter.repeat(pipeBytes / 2));
+    for (const piece of pieces) {
+      writeSync(writer, piece);
+      await sleep(20);
+    }
     input?.closeIo();
+    await sleep(20);
+    // As a window from the guest does it.
+    await inPollPhase(() => {
+      input?.socket.resume();
+      stayBusy();
+    });
     await ended;
-    expect(Buffer.concat(chunks).toString()).toBe("before the end");
+    expect(Buffer.concat(chunks).toString()).toBe(pieces.join(""));
     closeSync(writer);
     input?.close();
   });
@@ -105,3 +144,19 @@ describe("a task's FIFOs", () => {
     expect(() => openOutput("binary:///bin/logger")).toThrow("binary:// is not simulated");
   });
 });
+
+/** Runs `act` where the event loop delivers input and output: timers come before the next such phase. */
+function inPollPhase(act: () => void): Promise<void> {
+  return new Promise((resolve) => {
+    stat("/", () => {
+      act();
+      resolve();
+    });
+  });
+}
+
+/** Longer than the shortest timer. */
+function stayBusy(): void {
+  const until = performance.now() + 5;
+  while (performance.now() < until);
+}
