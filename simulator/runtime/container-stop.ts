@@ -88,7 +88,10 @@ export async function cleanUpByBinary(
   await recordExit(context, container, exit, message);
 }
 
-/** First report wins. Resolves when output is drained, the task deleted and the exit stored. */
+/**
+ * First report wins. Resolves when output is drained, the task deleted and the exit stored; at once
+ * for a container that was never started.
+ */
 export async function recordExit(
   context: RuntimeContext,
   container: LiveContainer,
@@ -96,6 +99,8 @@ export async function recordExit(
   message?: string,
   drainLimitMs = drainTimeoutMs,
 ): Promise<void> {
+  // Never started, so there is no exit to wait for; a start under way learns of the end by itself.
+  if (container.record.state === "created") return;
   if (container.record.state !== "running" || container.exiting) return container.exited;
   container.exiting = true;
   const { id, sandboxId } = container.record;

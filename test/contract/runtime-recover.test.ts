@@ -6,6 +6,8 @@ import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { resolvePaths } from "../../common/paths.ts";
+import { openRuntimeRecords } from "../../simulator/runtime/records.ts";
 import type { ContainerStatus, SandboxStatus } from "../../simulator/runtime-port.ts";
 import { openTestNode, type TestNode, whyNoRunc } from "./node-support/test-node.ts";
 import { traces } from "./node-support/traces.ts";
@@ -125,6 +127,27 @@ describe.skipIf(why !== undefined)("a node killed with SIGKILL", () => {
         state: "notready",
         reason,
       });
+    } finally {
+      await node.close();
+    }
+  });
+
+  it("comes up when the shim was killed between a container's Create and Start", async () => {
+    const { home, name, pod } = await killedNode("exec sleep 1000");
+    process.kill(pidOfShim(pod.sandbox.id), "SIGKILL");
+    // What the record says while Create and Start are under way.
+    const records = openRuntimeRecords(resolvePaths({ name, home, env: {} }).database);
+    const [record] = records.containers();
+    if (record === undefined) throw new Error("no container was recorded");
+    records.putContainer({ ...record, state: "created", inShim: true });
+    records.close();
+    const node = await openTestNode(home, name);
+    try {
+      expect(await node.runtime.sandboxStatus(pod.sandbox.id)).toMatchObject({ state: "notready" });
+      expect(await node.runtime.containerStatus(pod.container.id)).toMatchObject({
+        state: "created",
+      });
+      await node.runtime.removeContainer(pod.container.id);
     } finally {
       await node.close();
     }
