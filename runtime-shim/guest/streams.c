@@ -7,14 +7,21 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "link.h"
 #include "protocol.h"
 
-/* How long a descriptor of an ended program may be silent before it counts as finished. */
-enum { QUIET_MS = 250 };
+enum {
+	/* How long a descriptor of an ended program may be silent before it counts as finished. */
+	QUIET_MS = 250,
+	/* How long its background processes may talk on, as with containerd-shim-runc-v2. */
+	TALK_MS = 2000,
+	/* How long a host may take nothing before its end is told all the same. */
+	HELD_UP_MS = 5000,
+};
 
 static struct source *sources;
 static struct sink *sinks;
@@ -94,6 +101,7 @@ static enum read_result source_read(struct source *s)
 		source_finish(s);
 		return READ_ENDED;
 	}
+	s->owed -= (uint64_t)n < s->owed ? (uint64_t)n : s->owed;
 	if (s->id != 0) {
 		s->window -= (uint64_t)n;
 		link_data(s->id, buffer, (size_t)n);
@@ -104,12 +112,29 @@ static enum read_result source_read(struct source *s)
 
 static void source_quiet(struct timer *t);
 
+/* After a read from an ended program's descriptor: on to the next one, unless it was the last. */
+static void source_linger(struct source *s, enum read_result result)
+{
+	int64_t now = now_ms();
+	if (result == READ_SOME)
+		s->progress_ms = now;
+	bool talked_on = result == READ_SOME && s->owed == 0 && now >= s->give_up_ms;
+	bool held_up = result == READ_HELD_UP && now - s->progress_ms >= HELD_UP_MS;
+	if (talked_on || held_up)
+		source_finish(s);
+	else /* a busy moment, or it is the host that is silent */
+		timer_start(&s->quiet, QUIET_MS, source_quiet);
+}
+
 static void source_ready(struct watch *w, uint32_t events)
 {
 	(void)events;
 	struct source *s = OWNER_OF(w, struct source, watch);
-	if (source_read(s) == READ_SOME && s->quiet.set)
-		timer_start(&s->quiet, QUIET_MS, source_quiet);
+	/* A timer that is set means an ended program; a read may free the source. */
+	bool lingers = s->quiet.set;
+	enum read_result result = source_read(s);
+	if (result == READ_SOME && lingers)
+		source_linger(s, result);
 }
 
 static void source_quiet(struct timer *t)
@@ -118,8 +143,8 @@ static void source_quiet(struct timer *t)
 	enum read_result result = source_read(s);
 	if (result == READ_NOTHING)
 		source_finish(s);
-	else if (result != READ_ENDED) /* a busy moment, or it is the host that is silent */
-		timer_start(&s->quiet, QUIET_MS, source_quiet);
+	else if (result != READ_ENDED)
+		source_linger(s, result);
 }
 
 struct source *source_open(uint32_t id, int fd, void (*ended)(void *), void *owner)
@@ -140,6 +165,11 @@ struct source *source_open(uint32_t id, int fd, void (*ended)(void *), void *own
 
 void source_drain(struct source *s)
 {
+	int left = 0;
+	if (ioctl(s->watch.fd, FIONREAD, &left) == 0 && left > 0)
+		s->owed = (uint64_t)left;
+	s->progress_ms = now_ms();
+	s->give_up_ms = s->progress_ms + TALK_MS;
 	if (source_read(s) != READ_ENDED)
 		timer_start(&s->quiet, QUIET_MS, source_quiet);
 }

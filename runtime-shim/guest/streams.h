@@ -9,6 +9,10 @@
 struct source {
 	struct watch watch;
 	struct timer quiet;
+	/* Of an ended program: bytes that were in the pipe at its end, and limits to the waiting. */
+	uint64_t owed;
+	int64_t give_up_ms;
+	int64_t progress_ms;
 	struct source *next;
 	uint32_t id;
 	uint64_t window;
@@ -36,7 +40,8 @@ bool stream_id_is_free(uint32_t id);
 struct source *source_open(uint32_t id, int fd, void (*ended)(void *), void *owner);
 /*
  * The program has gone: what is in the pipe is still delivered. A descriptor that a left-over
- * background process keeps open is closed once it has been silent for a moment.
+ * background process keeps open is closed once it has been silent for a moment, or after two seconds
+ * of its words; one whose host takes nothing is closed too, or the exit would never be told.
  */
 void source_drain(struct source *s);
 /* Closes at once without a word to the host. */
