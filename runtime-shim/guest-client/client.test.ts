@@ -41,6 +41,18 @@ describe("guest client", () => {
     expect(String(error)).toContain("no such command");
   });
 
+  it("passes on a refusal's words without what would steer a terminal, and not without end", async () => {
+    const call = client.request("start");
+    guest.reply(
+      requestId(0),
+      [[1, `\u001b]0;title\u0007no\r\n\u001b[2Jway ${"x".repeat(5_000)}`]],
+      13,
+    );
+    const message = String(await call.catch((e: unknown) => e));
+    expect(message).toContain("]0;titleno way xxx");
+    expect(message.length).toBeLessThan(2_000);
+  });
+
   it("passes exits on", async () => {
     guest.event(GuestEvent.exited, [
       [1, "c"],

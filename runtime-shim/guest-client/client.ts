@@ -104,7 +104,7 @@ export function createGuestClient(
       const status = body.readUInt32BE(0);
       const fields = decodeFields(body.subarray(4));
       if (status === 0) call.resolve(fields);
-      else call.reject(refusal(status, fields.text(1)));
+      else call.reject(refusal(status, fields.words(1)));
     } else if (kind === FrameKind.event) {
       handleEvent(body.readUInt8(0), decodeFields(body.subarray(1)));
     } else {
@@ -126,7 +126,7 @@ export function createGuestClient(
     } else if (type === GuestEvent.broken) {
       throw shimError(
         "GUEST_PROTOCOL",
-        `the guest agent gave up: ${fields.text(1) ?? "no reason"}`,
+        `the guest agent gave up: ${fields.words(1) ?? "no reason"}`,
       );
     }
   }

@@ -1,5 +1,9 @@
 /** Tagged fields, the bodies of requests, replies and events: `u8 tag, u32 length, bytes`. */
+import { printable } from "../../common/printable.ts";
 import { shimError } from "../errors.ts";
+
+// The agent's own words are at most 400 bytes; they go on into events and onto terminals.
+const maxWordsBytes = 1024;
 
 export type FieldValue = string | number | bigint | Buffer | boolean;
 /** `undefined` leaves the field out. */
@@ -39,6 +43,8 @@ export interface Fields {
   /** Numbers above 2^53 are an error: no counter of ours is that large. */
   number(tag: number): number | undefined;
   text(tag: number): string | undefined;
+  /** For people: short, on one line, and without what would steer a terminal. */
+  words(tag: number): string | undefined;
   numbers(tag: number): number[];
   /** Groups a repeated message: each field `first` opens a new group. */
   groups(first: number): Fields[];
@@ -67,6 +73,10 @@ function fieldsOf(list: ReadonlyArray<readonly [number, Buffer]>): Fields {
       return value === undefined ? undefined : toNumber(tag, value);
     },
     text: (tag) => find(tag)?.toString("utf8"),
+    words: (tag) => {
+      const value = find(tag)?.subarray(0, maxWordsBytes).toString("utf8");
+      return value === undefined ? undefined : printable(value).replaceAll("\n", " ");
+    },
     numbers: (tag) =>
       list.filter(([candidate]) => candidate === tag).map(([, value]) => toNumber(tag, value)),
     groups: (first) => {

@@ -1,5 +1,6 @@
 /** The guest's console in a file of bounded size, and its last lines for error texts. */
 import { closeSync, openSync, renameSync, writeSync } from "node:fs";
+import { printable } from "../../common/printable.ts";
 import { tailBuffer } from "../../common/process/tail-buffer.ts";
 
 export interface ConsoleLog {
@@ -50,15 +51,4 @@ export function openConsoleLog(path: string): ConsoleLog {
       fd = undefined;
     },
   };
-}
-
-/** Removes escape sequences and every control character but the newline. */
-export function printable(text: string): string {
-  return (
-    text
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
-      .replace(/\u001b\[[0-9;?]*[A-Za-z]/g, "")
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
-      .replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, "")
-  );
 }

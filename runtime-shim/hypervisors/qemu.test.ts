@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { printable } from "./console-log.ts";
 import { createQmpDecoder } from "./control/qmp-messages.ts";
 import { reasonOf } from "./qemu.ts";
 import { createVmmState, type VmmState, vmmTransitions } from "./vmm-state.ts";
@@ -26,12 +25,6 @@ describe("the reason of a VMM's end", () => {
       "the guest's kernel stopped: Kernel panic - not syncing: Attempted to kill init!",
     );
     expect(reasonOf(child, { code: 0, signal: null }, quiet)).toBe("the guest powered off");
-  });
-});
-
-describe("printable", () => {
-  it("takes escape sequences and control characters out of a guest's text", () => {
-    expect(printable("a\u001b[31mb\u001b]0;t\u0007c\r\nd\u009b")).toBe("ab]0;tc\nd");
   });
 });
 

@@ -62,8 +62,8 @@ export async function bootGuest(
         if (identity.network !== undefined) await configureNetwork(guest, identity.network);
         return {
           guest,
-          kernelRelease: hello.text(2) ?? "unknown",
-          bootId: answer.text(1) ?? "unknown",
+          kernelRelease: hello.words(2) ?? "unknown",
+          bootId: answer.words(1) ?? "unknown",
           bootMs,
         };
       })(),
