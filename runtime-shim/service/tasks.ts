@@ -44,6 +44,9 @@ export const killedStatus = 137;
 // A client that does not read its FIFO must not keep the exit from being known.
 const drainPatienceMs = 5_000;
 
+// Out of memory is a fact about a container, not a count: kills that close together are one event.
+const oomPauseMs = 1_000;
+
 export function createTasks(dependencies: {
   readonly publisher: Publisher;
   readonly log: Logger;
@@ -52,6 +55,9 @@ export function createTasks(dependencies: {
 }): Tasks {
   const { publisher, log, pid } = dependencies;
   const tasks = new Map<string, Task>();
+  // A guest may say what it likes as often as it likes; it must not cost us more than once.
+  const ending = new WeakSet<TaskProcess>();
+  const oomToldMs = new Map<string, number>();
 
   const publishExit = (task: Task, process: TaskProcess) => {
     const { exitStatus, exitedAtMs } = process.exit ?? { exitStatus: 255, exitedAtMs: Date.now() };
@@ -91,13 +97,18 @@ export function createTasks(dependencies: {
       return { task, process };
     },
     has: (id) => tasks.has(id),
-    remove: (id) => void tasks.delete(id),
+    remove(id) {
+      tasks.delete(id);
+      oomToldMs.delete(id);
+    },
     all: () => [...tasks.values()],
     guestExited(event) {
       // Ids come from the guest: only those we gave out mean anything.
       const task = tasks.get(event.id);
       const process = event.execId === "" ? task?.first : task?.execs.get(event.execId);
       if (task === undefined || process === undefined || task.kind === "sandbox") return;
+      if (ending.has(process)) return;
+      ending.add(process);
       if (event.oomKilled) {
         const reason = "a process was killed because the container was over its memory limit";
         noteReason(task, { kind: "oom-killed", reason });
@@ -105,7 +116,11 @@ export function createTasks(dependencies: {
       void finish(task, process, event.exitCode & 0xff);
     },
     guestOom(containerId) {
-      if (tasks.has(containerId)) publisher.publish("/tasks/oom", TaskOOMSchema, { containerId });
+      if (!tasks.has(containerId)) return;
+      const nowMs = performance.now();
+      if (nowMs - (oomToldMs.get(containerId) ?? Number.NEGATIVE_INFINITY) < oomPauseMs) return;
+      oomToldMs.set(containerId, nowMs);
+      publisher.publish("/tasks/oom", TaskOOMSchema, { containerId });
     },
     vmEnded(reason) {
       for (const task of tasks.values()) {
