@@ -43,14 +43,16 @@ function readLine(socket: Socket, use: (line: string | undefined) => void): void
       seen = Buffer.concat([seen, chunk as Buffer]);
       const end = seen.indexOf(0x0a);
       if (end < 0 && seen.length <= maxLineBytes) continue;
-      socket.off("readable", onReadable);
+      socket.off("readable", onReadable).off("end", onEnd);
       const rest = seen.subarray(end + 1);
       if (end >= 0 && rest.length > 0) socket.unshift(rest);
       use(end < 0 || end > maxLineBytes ? undefined : seen.subarray(0, end).toString("latin1"));
       return;
     }
   };
-  socket.on("readable", onReadable);
+  // Half-open as we are, nothing else would close for a caller who leaves without a word.
+  const onEnd = () => socket.destroy();
+  socket.on("readable", onReadable).on("end", onEnd);
 }
 
 async function dial(socket: Socket, guest: GuestClient, line: string | undefined): Promise<void> {
