@@ -27,6 +27,33 @@ describe("reportFromError", () => {
     expect(reportFromError("thrown text")).toMatchObject({ exitCode: 70, message: "thrown text" });
   });
 
+  it.each([
+    ["ENOSPC", "write", undefined, "the disk is full"],
+    ["EROFS", "open", "/ro/x", "cannot write /ro/x: a read-only file system is in the way"],
+    ["ENOENT", "mkdir", "/ro/x", "cannot write /ro/x: a read-only file system is in the way"],
+    [
+      "ENOTDIR",
+      "mkdir",
+      "/dev/null/x",
+      "cannot write /dev/null/x: a file is where a folder must be",
+    ],
+  ])("blames the machine for %s of %s", (code, syscall, path, message) => {
+    const error = Object.assign(new Error(`${code}: ${syscall}`), { code, syscall, path });
+    const report = reportFromError(error);
+    expect(report).toMatchObject({ exitCode: 3, code: "MACHINE_LACKS", message });
+    expect(report.why).toEqual([`${code}: ${syscall}`]);
+    expect(report.hint).toContain("--home");
+  });
+
+  it("takes a file that is missing for a bug of ours", () => {
+    const error = Object.assign(new Error("ENOENT"), {
+      code: "ENOENT",
+      syscall: "open",
+      path: "/x",
+    });
+    expect(reportFromError(error).code).toBe("INTERNAL");
+  });
+
   it("names each cause once and survives a cycle", () => {
     const inner = new Error("inner");
     const outer = new Error("outer: inner", { cause: new Error("middle", { cause: inner }) });

@@ -1,5 +1,6 @@
 /** What a person reads when a command fails, and the exit code that goes with it. */
 import { isSimError, messageOf, type SimError } from "../../common/errors.ts";
+import { cliError } from "../errors.ts";
 
 export interface ErrorReport {
   readonly message: string;
@@ -27,8 +28,9 @@ const bugExitCode = 70;
 /** Five causes tell the story; a cycle must not hang the report. */
 const maxCauses = 5;
 
-export function reportFromError(error: unknown, logPath?: string): ErrorReport {
-  if (error instanceof ReportedError) return error.report;
+export function reportFromError(thrown: unknown, logPath?: string): ErrorReport {
+  if (thrown instanceof ReportedError) return thrown.report;
+  const error = machineErrorFrom(thrown) ?? thrown;
   const known: SimError | undefined = isSimError(error) ? error : undefined;
   const message = messageOf(error);
   const why: string[] = [];
@@ -54,6 +56,30 @@ export function reportFromError(error: unknown, logPath?: string): ErrorReport {
     log: typeof detail === "string" ? detail : logPath,
     stack: error instanceof Error ? stackWithCauses(error) : undefined,
   };
+}
+
+const writableHint = "use a folder that can be written: --home <dir>";
+
+/** What the file system answers when the machine's owner, not katasim, must act. */
+const machineAnswers: Readonly<Record<string, { what: string; hint: string }>> = {
+  ENOSPC: { what: "the disk is full", hint: "free some space, or use another disk: --home <dir>" },
+  EDQUOT: {
+    what: "the disk quota is used up",
+    hint: "free some space: katasim doctor shows where",
+  },
+  EROFS: { what: "a read-only file system is in the way", hint: writableHint },
+  EACCES: { what: "access is denied", hint: writableHint },
+  ENOTDIR: { what: "a file is where a folder must be", hint: writableHint },
+};
+
+function machineErrorFrom(error: unknown): SimError | undefined {
+  if (!(error instanceof Error) || isSimError(error)) return undefined;
+  const { code = "", syscall, path } = error as NodeJS.ErrnoException;
+  // Node answers ENOENT for a recursive mkdir on a read-only file system.
+  const answer = machineAnswers[code === "ENOENT" && syscall === "mkdir" ? "EROFS" : code];
+  if (answer === undefined || syscall === undefined) return undefined;
+  const message = path === undefined ? answer.what : `cannot write ${path}: ${answer.what}`;
+  return cliError("MACHINE_LACKS", message, { cause: error, hint: answer.hint });
 }
 
 function stackWithCauses(error: Error, depth = 0): string {
