@@ -11,7 +11,7 @@ import { removeKubeconfigEntry } from "../kubeconfig/file.ts";
 import { cliObject, formatObject } from "../output/objects.ts";
 import type { Bind } from "../program.ts";
 import { readRememberedSettings, resolveSettings } from "../settings.ts";
-import { contextName } from "./kubeconfig.ts";
+import { contextName, readAdminEntry } from "./kubeconfig.ts";
 
 interface DownOptions {
   readonly delete?: boolean;
@@ -98,7 +98,12 @@ async function forget(
   deleteState: (paths: CommandContext["paths"]) => Promise<void>,
 ): Promise<void> {
   const name = contextName(context.paths.name);
-  await removeKubeconfigEntry({ flag: options.kubeconfig, env: context.env }, name);
+  const own = await readAdminEntry(context).catch(() => undefined);
+  // Without credentials of its own an instance never wrote an entry: one of that name is another home's.
+  if (own !== undefined) {
+    const target = { flag: options.kubeconfig, env: context.env };
+    await removeKubeconfigEntry(target, name, own.certificateAuthorityData);
+  }
   await deleteState(context.paths);
 }
 

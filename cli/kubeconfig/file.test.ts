@@ -73,6 +73,17 @@ describe("removeKubeconfigEntry", () => {
   });
 });
 
+describe("removeKubeconfigEntry of one authority", () => {
+  it("leaves the instance of the same name in another home alone", async () => {
+    const flag = join(folder, "config");
+    await writeKubeconfigEntry({ flag, env: {} }, entry, { switchContext: true });
+    expect(await removeKubeconfigEntry({ flag, env: {} }, entry.name, "b3RoZXI=")).toEqual([]);
+    expect(findInKubeconfig(await readFile(flag, "utf8"), entry.name)).toEqual(entry);
+    const authority = entry.certificateAuthorityData;
+    expect(await removeKubeconfigEntry({ flag, env: {} }, entry.name, authority)).toEqual([flag]);
+  });
+});
+
 describe("withKubeconfigLock", () => {
   it("waits for kubectl's lock, then names it", async () => {
     await mkdir(folder, { recursive: true });

@@ -3,7 +3,12 @@ import { randomBytes } from "node:crypto";
 import { chmod, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
 import { cliError } from "../errors.ts";
 import { withKubeconfigLock } from "./lock.ts";
-import { type ClusterEntry, mergeKubeconfig, removeFromKubeconfig } from "./merge.ts";
+import {
+  type ClusterEntry,
+  findInKubeconfig,
+  mergeKubeconfig,
+  removeFromKubeconfig,
+} from "./merge.ts";
 import { type KubeconfigTarget, kubeconfigFiles, kubeconfigToWrite } from "./paths.ts";
 
 /** Writes our entries; answers the file it wrote to. */
@@ -22,10 +27,14 @@ export async function writeKubeconfigEntry(
   return file;
 }
 
-/** Takes our entries out of every file of the list; answers those it changed. */
+/**
+ * Takes our entries out of every file of the list; answers those it changed. With `authority`, entries of
+ * that name that trust another CA stay: they belong to an instance of the same name in another home.
+ */
 export async function removeKubeconfigEntry(
   target: KubeconfigTarget,
   name: string,
+  authority?: string,
 ): Promise<readonly string[]> {
   const changed: string[] = [];
   for (const file of kubeconfigFiles(target)) {
@@ -33,7 +42,10 @@ export async function removeKubeconfigEntry(
     // A text that never names us needs no lock and may be as broken as it likes.
     if (text === undefined || !text.includes(name)) continue;
     await withKubeconfigLock(file, async () => {
-      const after = removeFromKubeconfig((await readIfThere(file)) ?? "", name);
+      const before = (await readIfThere(file)) ?? "";
+      const theirs = findInKubeconfig(before, name)?.certificateAuthorityData;
+      if (authority !== undefined && theirs !== undefined && theirs !== authority) return;
+      const after = removeFromKubeconfig(before, name);
       if (after === undefined) return;
       await replaceFile(file, after);
       changed.push(file);
