@@ -1,5 +1,6 @@
 /** `katasim size`: the sandbox a pod would get, line by line; the same arithmetic the shim does. */
 import type { Command } from "commander";
+import { isSimError, SimError } from "../../common/errors.ts";
 import type { CommandContext } from "../context.ts";
 import { cliObject } from "../output/objects.ts";
 import { type Bind, withOutput } from "../program.ts";
@@ -16,10 +17,23 @@ export function addSize(program: Command, bind: Bind): void {
     const { readPods } = await import("../sizing/read-pods.ts");
     const { explainSize } = await import("../sizing/explain-size.ts");
     const pods = await readPods(file, context.streams.stdin);
-    const sizes = pods.map((pod) => explainSize(pod, runtimeClass));
+    const sizes = pods.map((pod) => naming(pod.name, () => explainSize(pod, runtimeClass)));
     print(context, sizes);
     return 0;
   });
+}
+
+/** A manifest may hold many pods: the refusal says whose it is. */
+function naming(pod: string, explain: () => PodSize): PodSize {
+  try {
+    return explain();
+  } catch (error) {
+    if (!isSimError(error)) throw error;
+    throw new SimError(error.code, error.definition, `${pod}: ${error.message}`, {
+      cause: error.cause,
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+    });
+  }
 }
 
 function print(context: CommandContext, sizes: readonly PodSize[]): void {
