@@ -50,6 +50,7 @@ const table = {
   STDIO: { kind: "environment", grpcCode: GrpcCode.unavailable },
   // The guest.
   GUEST_BOOT_TIMEOUT: { kind: "environment", grpcCode: GrpcCode.deadlineExceeded },
+  GUEST_TIMEOUT: { kind: "environment", grpcCode: GrpcCode.deadlineExceeded },
   GUEST_PROTOCOL: { kind: "environment", grpcCode: GrpcCode.internal },
   GUEST_REFUSED: { kind: "environment", grpcCode: GrpcCode.unknown },
   GUEST_GONE: { kind: "environment", grpcCode: GrpcCode.unavailable },

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { silentLogger } from "../../common/log.ts";
 import { createFakeGuest, type FakeGuest } from "../../test/fakes/fake-guest.ts";
 import { createGuestClient, type ExitedEvent, errnoOf, type GuestClient } from "./client.ts";
@@ -51,6 +51,17 @@ describe("guest client", () => {
     const message = String(await call.catch((e: unknown) => e));
     expect(message).toContain("]0;titleno way xxx");
     expect(message.length).toBeLessThan(2_000);
+  });
+
+  it("gives up on a guest that does not answer", async () => {
+    vi.useFakeTimers();
+    try {
+      const call = client.request("mountDisk").catch((error: unknown) => String(error));
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(await call).toContain("the guest did not answer mountDisk in 60 s");
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it("passes exits on", async () => {

@@ -111,6 +111,7 @@ function deadlineOf(signal: AbortSignal | undefined) {
       bootTimeoutMs,
     );
     const onAbort = () => fail("the caller's deadline passed");
+    if (signal?.aborted) onAbort();
     signal?.addEventListener("abort", onAbort, { once: true });
     cancel = () => {
       clearTimeout(timer);
