@@ -1,5 +1,7 @@
 /** What must be true before `up` starts anything: cheap checks with the exit code and words of a refusal. */
+import { existsSync } from "node:fs";
 import { isIP } from "node:net";
+import { join } from "node:path";
 import type { Paths } from "../common/paths.ts";
 import { readPidFile } from "./daemon/pid-file.ts";
 import { cliError } from "./errors.ts";
@@ -22,6 +24,16 @@ export async function assertCanStart(paths: Paths, settings: NodeSettings): Prom
     throw cliError("MACHINE_LACKS", "katasim needs root to make namespaces and mounts", {
       hint: "sudo katasim up -d",
     });
+  }
+  // Every sandbox, trusted ones too, starts from this program: without it the node is never Ready.
+  if (!existsSync(join(paths.guest, "pause", "pause"))) {
+    throw cliError(
+      "MACHINE_LACKS",
+      `the guest image is not built: ${paths.guest} lacks pause/pause`,
+      {
+        hint: "./scripts/setup in the clone of katasim builds it once; katasim doctor checks it",
+      },
+    );
   }
   if (Buffer.byteLength(paths.sockets) + socketNameBytes > socketPathBytes) {
     throw cliError("USAGE", `the path ${paths.sockets} is too long for unix sockets`, {

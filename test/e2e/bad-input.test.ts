@@ -1,5 +1,6 @@
 // Wrong input on purpose: each answer says what failed, and nothing that ran is lost.
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -180,6 +181,17 @@ describe("bad machines", () => {
     });
     expect(outcome.exitCode).toBe(3);
     expect(outcome.stdout).toContain("qemu-system-x86");
+  });
+
+  it("sends a start without guest files to the set-up, and leaves nothing", async () => {
+    await using simulator = await makeSimulator({
+      env: { KATASIM_CACHE: "/tmp/kc-never-set-up" },
+    });
+    const outcome = await simulator.up();
+    expect(outcome.exitCode).toBe(3);
+    expect(outcome.stderr).toContain("/tmp/kc-never-set-up/guest");
+    expect(outcome.stderr).toContain("scripts/setup");
+    expect(existsSync("/tmp/kc-never-set-up")).toBe(false);
   });
 
   it("explains an unreadable guest kernel where the pod's owner looks", async () => {
