@@ -8,12 +8,14 @@ import { statusObject } from "../http/status.ts";
 import { isRecord, type KubeObject } from "../object.ts";
 
 export function evictPod(context: ApiContext, request: ActionRequest): KubeObject {
-  const options = isRecord(request.body.deleteOptions) ? request.body.deleteOptions : {};
+  const body = isRecord(request.body.deleteOptions) ? request.body.deleteOptions : {};
+  const options = parseDeleteOptions(body, new URLSearchParams());
   deleteObject(
     context,
     context.registry.stored("pods"),
     { namespace: request.namespace, name: request.name },
-    { ...parseDeleteOptions(options, new URLSearchParams()), dryRun: request.dryRun },
+    // kubectl drain says it in the body, other clients in the query: either is enough.
+    { ...options, dryRun: options.dryRun || request.dryRun },
   );
   return statusObject({ status: "Success", code: 201 });
 }
