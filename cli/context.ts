@@ -22,6 +22,8 @@ export interface GlobalOptions {
 export interface CommandContext {
   readonly paths: Paths;
   readonly env: NodeJS.ProcessEnv;
+  /** The command as this user types it, with the flags that lead to this instance. */
+  readonly self: string;
   readonly streams: Streams;
   readonly progress: Progress;
   /** 0, or how often -v was given. */
@@ -76,6 +78,7 @@ export function createContext(
       env,
     }),
     env,
+    self: selfOf(options, env),
     streams,
     progress: createProgress({ style, stream: streams.stderr, unicode: wantsUnicode(env) }),
     verbosity: options.verbose ?? 0,
@@ -100,6 +103,15 @@ export function createContext(
       print(output === "json" || output === "yaml" ? formatObject(value, output) : table());
     },
   };
+}
+
+/** In a clone the command is not on PATH: npm tells when it was npx that ran it. */
+function selfOf({ home, name }: GlobalOptions, env: NodeJS.ProcessEnv): string {
+  return [
+    env.npm_command === "exec" ? "npx katasim" : "katasim",
+    ...(home === undefined ? [] : ["--home", home]),
+    ...(name === undefined ? [] : ["--name", name]),
+  ].join(" ");
 }
 
 function readOutputFormat(text: string | undefined): OutputFormat {

@@ -2,10 +2,10 @@
 import { systemClock } from "../common/clock.ts";
 import { messageOf } from "../common/errors.ts";
 import { silentLogger } from "../common/log.ts";
-import type { Paths } from "../common/paths.ts";
 import { createHttpsCluster, type HttpsCluster } from "../simulator/cluster/https-cluster.ts";
 import type { KubernetesObject } from "../simulator/cluster-port.ts";
 import { readAdminEntry } from "./commands/kubeconfig.ts";
+import type { CommandContext } from "./context.ts";
 import { cliError } from "./errors.ts";
 import type { ClusterEntry } from "./kubeconfig/merge.ts";
 
@@ -107,7 +107,7 @@ export async function waitForNode(
 
 /** The same for an instance that another process runs, or is just starting. */
 export async function waitForInstance(
-  paths: Paths,
+  context: Pick<CommandContext, "paths" | "self">,
   nodeName: string,
   timeoutMs: number,
 ): Promise<ClusterEntry> {
@@ -115,7 +115,7 @@ export async function waitForInstance(
   let entry: ClusterEntry | undefined;
   while (entry === undefined) {
     try {
-      entry = await readAdminEntry({ paths });
+      entry = await readAdminEntry(context);
     } catch (error) {
       if (systemClock.nowMs() >= deadlineMs) throw error;
       await systemClock.sleep(pollMs);

@@ -13,14 +13,14 @@ export function contextName(instance: string): string {
 
 /** The entry `up` wrote for the instance. Throws NOT_FOUND before the first `up`. */
 export async function readAdminEntry(
-  context: Pick<CommandContext, "paths">,
+  context: Pick<CommandContext, "paths" | "self">,
 ): Promise<ClusterEntry> {
   const { paths } = context;
   const name = contextName(paths.name);
   const entry = findInKubeconfig((await readIfThere(paths.adminKubeconfig)) ?? "", name);
   if (entry !== undefined) return entry;
   throw cliError("NOT_FOUND", `instance "${paths.name}" has no credentials yet`, {
-    hint: `start it first: katasim up -d${paths.name === "default" ? "" : ` --name ${paths.name}`}`,
+    hint: `start it first: ${context.self} up -d`,
   });
 }
 

@@ -39,8 +39,7 @@ export function addStatus(program: Command, bind: Bind): void {
     const status = await readStatus(context);
     context.printObject(cliObject("Status", status), () => formatStatus(context, status));
     if (status.state === "stopped") {
-      const { name } = context.paths;
-      context.say(`start it: katasim up -d${name === "default" ? "" : ` --name ${name}`}`);
+      context.say(`start it: ${context.self} up -d`);
     }
     return exitCodes[status.state];
   });

@@ -99,7 +99,7 @@ async function alreadyRunning(
 ): Promise<number> {
   const { waitForInstance } = await import("../node-status.ts");
   const waitMs = parseDurationMs(options.wait, "--wait");
-  const entry = await waitForInstance(context.paths, settings.nodeName, waitMs);
+  const entry = await waitForInstance(context, settings.nodeName, waitMs);
   await mergeKubeconfig(context, options);
   context.say(`katasim "${context.paths.name}" is already running (pid ${pid}) at ${entry.server}`);
   return 0;
@@ -241,8 +241,7 @@ function printSummary(context: CommandContext, summary: NodeSummary, detached: b
     context.print(formatObject(cliObject("Node", { ...summary }), context.output));
     return;
   }
-  const nameFlag = name === "default" ? "" : ` --name ${name}`;
   context.say(`node ${nodeName} is Ready at ${server} (${(readyMs / 1000).toFixed(1)} s)`);
   context.say(`  kubectl --context ${contextName(name)} get nodes`);
-  context.say(detached ? `  stop: katasim down${nameFlag}` : "  stop: Ctrl-C");
+  context.say(detached ? `  stop: ${context.self} down` : "  stop: Ctrl-C");
 }
