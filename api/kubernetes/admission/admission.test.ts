@@ -3,6 +3,7 @@ import type { PodSpec } from "../../../proto/kubernetes/gen/types.ts";
 import { createTestCluster, podManifest } from "../context.fixture.ts";
 import { createObject } from "../generic/create.ts";
 import { deleteObject } from "../generic/delete.ts";
+import { updateObject } from "../generic/update.ts";
 
 const preview = "kata-mshv-vm-isolation";
 
@@ -86,6 +87,27 @@ describe("RuntimeClass admission", () => {
     expect(() => test.pod({ runtimeClassName: "gpu", nodeSelector: { disk: "hdd" } })).toThrow(
       "conflict: runtimeClass.scheduling.nodeSelector[disk] = ssd; pod.spec.nodeSelector[disk] = hdd",
     );
+  });
+});
+
+describe("default tolerations", () => {
+  it("come back to a pod whose list was replaced, so that kubectl apply can add one", () => {
+    const test = cluster();
+    const definition = test.context.registry.stored("pods");
+    const defaults = test.pod().tolerations ?? [];
+    expect(defaults.map(({ key }) => key)).toEqual([
+      "node.kubernetes.io/not-ready",
+      "node.kubernetes.io/unreachable",
+    ]);
+    const added = { key: "gpu", operator: "Exists", effect: "NoSchedule" };
+    const updated = updateObject(
+      test.context,
+      definition,
+      { namespace: "default", name: "p" },
+      (current) => ({ ...current, spec: { ...(current.spec as PodSpec), tolerations: [added] } }),
+      { dryRun: false, warn: () => {}, road: "main" },
+    );
+    expect((updated.spec as PodSpec).tolerations).toEqual([added, ...defaults]);
   });
 });
 

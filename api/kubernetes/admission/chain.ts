@@ -14,7 +14,8 @@ const steps: readonly AdmissionStep[] = [
   onPodCreate(assignServiceAccount),
   taintNewNode,
   onPodCreate(resolvePriority),
-  onPodCreate(addDefaultTolerations),
+  // Also when it changes: a client that replaces the (atomic) list means to add to the defaults.
+  onPod(["CREATE", "UPDATE"], addDefaultTolerations),
   onPodCreate(applyRuntimeClass),
   onPodCreate(limitSandboxedPod),
 ];
@@ -24,9 +25,15 @@ export function admit(context: ApiContext, request: AdmissionRequest): void {
 }
 
 function onPodCreate(step: AdmissionStep): AdmissionStep {
+  return onPod(["CREATE"], step);
+}
+
+function onPod(
+  operations: readonly AdmissionRequest["operation"][],
+  step: AdmissionStep,
+): AdmissionStep {
   return (context, request) => {
-    if (request.operation === "CREATE" && request.definition.storage === "pods") {
-      step(context, request);
-    }
+    const { operation, definition } = request;
+    if (definition.storage === "pods" && operations.includes(operation)) step(context, request);
   };
 }
