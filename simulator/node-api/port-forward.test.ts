@@ -63,6 +63,22 @@ describe("port-forward over SPDY", () => {
     await served;
   });
 
+  it("ends the error stream with the pod's answer, though the client keeps its half open", async () => {
+    const { client, pods, received, ended, served } = connectClient();
+    client.write(pair([1, 3], { port: "80", requestid: "0" }, true));
+    await settleTransport();
+    pods[0]?.end.end("answer");
+    await settleTransport();
+    expect(received.get(3)).toBe("answer");
+    expect([...ended].sort()).toEqual([1, 3]);
+    // The other way still works until the client is through.
+    client.write(spdyData(3, Buffer.from("more")));
+    await settleTransport();
+    expect(String(pods[0]?.end.read())).toBe("more");
+    client.end();
+    await served;
+  });
+
   it("pairs the streams of clients that send no request id", async () => {
     const { client, pods, served } = connectClient();
     client.write(pair([1, 3], { port: "80" }, true));

@@ -89,12 +89,15 @@ async function forward(
 ): Promise<void> {
   try {
     const connection = await target.connect(port);
+    // kubectl before 1.31 keeps its half of the data stream, and its user's connection, open until
+    // the error stream has ended: waiting for both halves here would wait for ever.
+    connection.once("end", () => error.end());
     await joinConnections(data, connection).catch((cause: unknown) => {
       // A program that resets one connection is no failure of forwarding: clients give up all of
       // them when they read a text on the error stream (kubernetes issues 74551 and 111825).
       log.debug({ err: cause, port }, "a forwarded connection broke");
     });
-    error.end();
+    if (!error.writableEnded) error.end();
   } catch (cause) {
     log.debug({ err: cause, port }, "port forwarding failed");
     // The client treats any text here as the reason; it must be there before the data stream ends.
