@@ -5,6 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
+import { gitVersionOf } from "./kubectl.ts";
 
 export interface FoundKubectl {
   /** "1.20" */
@@ -60,17 +61,8 @@ function candidates(): string[] {
 
 /** undefined for what does not run, and for the cloud SDK's dispatcher, which runs another binary. */
 function versionOf(binary: string): string | undefined {
-  try {
-    const said = execFileSync(binary, ["version", "--client", "-o", "json"], {
-      encoding: "utf8",
-      stdio: ["ignore", "pipe", "ignore"],
-      timeout: 30_000,
-    });
-    const { gitVersion } = JSON.parse(said).clientVersion as { gitVersion: string };
-    return /dispatcher/.test(gitVersion) ? undefined : /^v(1\.\d+)/.exec(gitVersion)?.[1];
-  } catch {
-    return undefined;
-  }
+  const version = gitVersionOf(binary) ?? "";
+  return /dispatcher/.test(version) ? undefined : /^v(1\.\d+)/.exec(version)?.[1];
 }
 
 function unpackDebianPackage(folder: string): string | undefined {

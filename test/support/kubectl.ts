@@ -1,5 +1,5 @@
 /** Genuine kubectl against one kubeconfig. A side binary `kubectl.1.32` is preferred where it exists. */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 
@@ -36,6 +36,27 @@ export function kubectlBinary(): string {
     }
   }
   throw new Error("kubectl is not installed: apt-get install kubernetes-client");
+}
+
+/** What the program calls itself, e.g. "v1.20.2"; undefined when it does not run. */
+export function gitVersionOf(binary: string): string | undefined {
+  try {
+    const said = execFileSync(binary, ["version", "--client", "-o", "json"], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+      timeout: 30_000,
+    });
+    return (JSON.parse(said).clientVersion as { gitVersion: string }).gitVersion;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Begins the titles of tests that need a newer kubectl than `binary`; empty when it is new enough. */
+export function skippedBefore(minor: number, binary: string): string {
+  const version = gitVersionOf(binary);
+  const own = Number(/^v1\.(\d+)/.exec(version ?? "")?.[1] ?? 0);
+  return own >= minor ? "" : `(skipped: kubectl ${version} is older than 1.${minor}) `;
 }
 
 export function createKubectl(kubeconfig: string, cacheDir: string): Kubectl {

@@ -1,5 +1,7 @@
 /** Pod manifests for tests: a sleeping shell unless told otherwise. */
+import { messageOf } from "../../common/errors.ts";
 import type { Kubectl } from "./kubectl.ts";
+import { waitUntil } from "./wait-until.ts";
 
 export const pageImage = "mcr.microsoft.com/aks/fundamental/base-ubuntu:v0.0.11";
 export const previewClass = "kata-mshv-vm-isolation";
@@ -50,10 +52,28 @@ export async function waitReady(kubectl: Kubectl, name: string) {
 
 /** Any `kubectl wait --for` expression, e.g. `jsonpath={.status.phase}=Succeeded`. */
 export async function waitFor(kubectl: Kubectl, name: string, what: string) {
-  const outcome = await kubectl(["wait", `--for=${what}`, `pod/${name}`, "--timeout=90s"]);
-  if (outcome.exitCode === 0) return;
-  const description = await kubectl(["describe", "pod", name]);
-  throw new Error(`pod ${name}: ${outcome.stderr}\n${description.stdout}${description.stderr}`);
+  const field = /^(jsonpath=.*\})=(.*)$/.exec(what);
+  try {
+    if (field) await waitForField(kubectl, name, String(field[1]), String(field[2]));
+    else await kubectl.ok(["wait", `--for=${what}`, `pod/${name}`, `--timeout=${waitSeconds}s`]);
+  } catch (error) {
+    const description = await kubectl(["describe", "pod", name]);
+    throw new Error(`pod ${name}: ${messageOf(error)}\n${description.stdout}${description.stderr}`);
+  }
+}
+
+const waitSeconds = 90;
+
+/** `wait --for=jsonpath` is newer than Debian 12's kubectl. */
+async function waitForField(kubectl: Kubectl, name: string, path: string, wanted: string) {
+  let seen = "";
+  await waitUntil(
+    async () => {
+      seen = await kubectl.ok(["get", "pod", name, "-o", path]);
+      return seen === wanted;
+    },
+    { what: `${path} to be ${wanted}`, timeoutMs: waitSeconds * 1000, describe: () => seen },
+  );
 }
 
 export async function deletePods(kubectl: Kubectl, ...names: readonly string[]) {
