@@ -14,6 +14,7 @@ needed_programs=(
 	tc:iproute2
 	mount:mount
 	nsenter:util-linux
+	/usr/lib/cni/bridge:containernetworking-plugins
 	flock:util-linux
 	kubectl:kubernetes-client
 	musl-gcc:musl-tools
