@@ -11,6 +11,12 @@ const steps = [
     "proto/openapi/buf.gen.yaml",
   ],
   [
+    "CRI messages",
+    "npx",
+    ["buf", "generate", "--template", "proto/cri/buf.gen.yaml"],
+    "proto/cri/buf.gen.yaml",
+  ],
+  [
     "Kubernetes types and schemas",
     "node",
     ["scripts/gen-kubernetes.mjs"],

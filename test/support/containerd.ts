@@ -6,6 +6,7 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { baseImageArchive, baseImageName, pauseImageName } from "./containerd-image.ts";
+import { connectCri, cri as criCalls } from "./cri-client.ts";
 import { vmTestObstacle } from "./guest-image.ts";
 import { type CommandOutcome, type RunOptions, runProgram } from "./kubectl.ts";
 import { processes } from "./leaks.ts";
@@ -102,7 +103,7 @@ export async function startContainerd(options: ContainerdOptions = {}): Promise<
     await waitUntil(
       async () => {
         if (started.exitCode !== null) throw new Error(`containerd ended: ${log().slice(-4000)}`);
-        return (await ctr(["version"])).exitCode === 0;
+        return (await ctr(["version"])).exitCode === 0 && (!cri || (await criAnswers(socket)));
       },
       { what: "containerd", describe: () => log().slice(-4000) },
     );
@@ -158,6 +159,19 @@ export async function startContainerd(options: ContainerdOptions = {}): Promise<
   return scene;
 }
 
+/** containerd serves the CRI's socket before it has read what sandboxes there are. */
+async function criAnswers(socket: string): Promise<boolean> {
+  const client = connectCri(socket);
+  try {
+    await client.call(criCalls.listPodSandbox, {}, 5_000);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    client.close();
+  }
+}
+
 function configText(folder: string, socket: string, cri: boolean): string {
   const general = `version = 2
 root = "${folder}/root"
@@ -172,6 +186,7 @@ ${cri ? "" : 'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n'}[grpc]
   sandbox_image = "${pauseImageName}"
   netns_mounts_under_state_dir = true
   disable_apparmor = true
+  restrict_oom_score_adj = true
   stats_collect_period = 1
 [plugins."io.containerd.grpc.v1.cri".cni]
   bin_dir = "${cniPlugins}"
