@@ -1,6 +1,7 @@
 /** Unix sockets with the care they need: path length, mode, stale files. */
-import { chmodSync, unlinkSync } from "node:fs";
+import { chmodSync, linkSync, renameSync, rmSync } from "node:fs";
 import { connect, type Server, type Socket } from "node:net";
+import { dirname, join } from "node:path";
 
 /** sun_path of the kernel is 108 bytes with the terminating NUL. */
 export const maxSocketPathBytes = 107;
@@ -24,10 +25,27 @@ export async function listenOnUnixSocket(server: Server, path: string): Promise<
     if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE" || (await answers(path))) {
       throw error;
     }
-    unlinkSync(path);
+    await removeStale(path, error);
     await listen(server, path);
   }
   chmodSync(path, 0o600);
+}
+
+/**
+ * Moved aside, not unlinked: another process that found the file stale, too, may listen there by now.
+ * Such a one gets its file back, and `inUse` is thrown.
+ */
+async function removeStale(path: string, inUse: unknown): Promise<void> {
+  const aside = join(dirname(path), `.${process.pid}`);
+  try {
+    renameSync(path, aside);
+  } catch {
+    return; // Somebody else moved it: the next bind tells who listens.
+  }
+  const alive = await answers(aside);
+  if (alive) linkSync(aside, path);
+  rmSync(aside, { force: true });
+  if (alive) throw inUse;
 }
 
 /** Whether somebody accepts connections there. */

@@ -68,7 +68,8 @@ async function serve({ bundle }: ShimArguments): Promise<void> {
     log.fatal({ error: error.stack }, "uncaught");
     finish("an internal error");
   });
-  tellReady("ready");
+  // The starter was killed meanwhile: nobody will learn the address, so nobody would end this process.
+  if (!tellReady("ready")) finish("the start was given up");
   log.info({ bundle, pid: process.pid }, "shim started");
   const why = await finished;
   log.info({ why }, "shim stops");
@@ -84,12 +85,15 @@ function removeOwnFiles(state: ShimState): void {
   rmSync(join(state.bundle, shimPidFile), { force: true });
 }
 
-/** By hand there is nobody to tell, and the descriptor may be anything. */
-function tellReady(words: string): void {
-  if (process.env[readyVariable] === undefined) return;
+/** False when the one who waited is gone. By hand nobody waits, and the descriptor may be anything. */
+function tellReady(words: string): boolean {
+  if (process.env[readyVariable] === undefined) return true;
   delete process.env[readyVariable];
   try {
     writeSync(readyDescriptor, words);
     closeSync(readyDescriptor);
-  } catch {}
+    return true;
+  } catch {
+    return false;
+  }
 }

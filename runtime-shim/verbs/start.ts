@@ -46,7 +46,12 @@ export async function start(args: ShimArguments, program: string): Promise<strin
     }
     await mkdir(join(task, ".."), { recursive: true, mode: 0o700 });
     writeShimState(stateOf(args, group.id, prefix, input, known));
-    await startDaemon(args, program);
+    try {
+      await startDaemon(args, program);
+    } catch (error) {
+      // Of several starts at once the first daemon listens; the others' callers get its address.
+      if (!(await answers(task))) throw error;
+    }
   }
   // For containerd 1.x, which finds its shims again by this file.
   await writeFile(join(bundle, "address"), address, { mode: 0o600 });
