@@ -5,9 +5,12 @@
 #define _GNU_SOURCE
 #include "boot.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/virtio_ids.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,14 +54,12 @@ static int leave_initramfs(void)
 	return old_root;
 }
 
-/* Loads what `modules/order` lists, in that order, and frees each file's memory behind it. */
-static void load_modules(int old_root)
+/* Loads what a list names, in that order, and frees each file's memory behind it. */
+static void load_list(int dir, const char *list)
 {
-	int dir = openat(old_root, "modules", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char order[4096];
-	ssize_t n = dir < 0 ? -1 : file_read_at(dir, "order", order, sizeof(order));
-	if (n < 0)
-		die("modules/order");
+	if (file_read_at(dir, list, order, sizeof(order)) < 0)
+		die(list);
 	char *rest = NULL;
 	for (char *name = strtok_r(order, "\n", &rest); name; name = strtok_r(NULL, "\n", &rest)) {
 		int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
@@ -68,6 +69,32 @@ static void load_modules(int old_root)
 			close(fd);
 		unlinkat(dir, name, 0);
 	}
+}
+
+/* Whether the machine has a virtio device of this type (linux/virtio_ids.h). */
+static bool has_virtio_device(unsigned long type)
+{
+	DIR *devices = opendir("/sys/bus/virtio/devices");
+	struct dirent *entry;
+	bool found = false;
+	while (devices && !found && (entry = readdir(devices))) {
+		char path[300], id[32];
+		snprintf(path, sizeof(path), "/sys/bus/virtio/devices/%s/device", entry->d_name);
+		found = file_read_line(path, id, sizeof(id)) >= 0 && strtoul(id, NULL, 16) == type;
+	}
+	if (devices)
+		closedir(devices);
+	return found;
+}
+
+static void load_modules(int old_root)
+{
+	int dir = openat(old_root, "modules", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		die("modules");
+	load_list(dir, "order");
+	if (has_virtio_device(VIRTIO_ID_VSOCK))
+		load_list(dir, "vsock");
 	close(dir);
 }
 

@@ -1,24 +1,23 @@
-/* Serves the virtio-serial port: decodes what comes, queues what goes, survives malformed input. */
+/* Serves the host's connection: decodes what comes, queues what goes, survives malformed input. */
 #define _GNU_SOURCE
 #include "link.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "fields.h"
-#include "files.h"
 #include "frames.h"
 #include "log.h"
 #include "loop.h"
 #include "requests.h"
 #include "streams.h"
+#include "transport.h"
 
 enum {
 	/* Above this, program output waits in its pipe: memory of a small VM is not ours to fill. */
@@ -27,7 +26,9 @@ enum {
 	QUEUE_BOUND = 8 * 1024 * 1024,
 };
 
+/* The connection: the serial port itself, or an accepted socket. */
 static struct watch port = {.fd = -1};
+static struct watch listener = {.fd = -1};
 static struct frame_decoder decoder;
 static struct bytes queue;
 /* After a malformed frame nothing more is read until the host connects anew. */
@@ -163,15 +164,18 @@ static void handle_frames(void)
 	}
 }
 
-/* Reads to the end of what is there: edge-triggered. Input of a broken connection is thrown away. */
-static void drain_input(void)
+/*
+ * Reads to the end of what is there: edge-triggered. Input of a broken connection is thrown away.
+ * False at the end of file: the peer of a socket has gone.
+ */
+static bool drain_input(void)
 {
 	for (;;) {
 		size_t room;
 		uint8_t *space = frame_space(&decoder, &room);
 		ssize_t n = read(port.fd, space, room);
 		if (n <= 0)
-			return;
+			return n < 0 && (errno == EAGAIN || errno == EINTR);
 		if (broken)
 			continue;
 		frame_filled(&decoder, (size_t)n);
@@ -179,11 +183,9 @@ static void drain_input(void)
 	}
 }
 
-/* The port says HUP while no host is connected; every connection starts with clean state. */
-static void port_ready(struct watch *w, uint32_t events)
+/* Every connection starts with clean state, and leaves none. */
+static void set_connected(bool now)
 {
-	(void)w;
-	bool now = !(events & EPOLLHUP);
 	if (now && !connected) {
 		decoder.start = decoder.end = 0;
 		broken = false;
@@ -193,6 +195,13 @@ static void port_ready(struct watch *w, uint32_t events)
 		streams_disconnected();
 	}
 	connected = now;
+}
+
+/* A serial port says HUP while no host is connected. */
+static void port_ready(struct watch *w, uint32_t events)
+{
+	(void)w;
+	set_connected(!(events & EPOLLHUP));
 	if (!connected)
 		return;
 	if (events & EPOLLIN)
@@ -200,33 +209,46 @@ static void port_ready(struct watch *w, uint32_t events)
 	flush();
 }
 
-static int open_port(void)
+static void socket_ready(struct watch *w, uint32_t events)
 {
-	DIR *dir = opendir("/sys/class/virtio-ports");
-	struct dirent *entry;
-	int fd = -1;
-	while (dir && fd < 0 && (entry = readdir(dir))) {
-		char path[300], name[64];
-		snprintf(path, sizeof(path), "/sys/class/virtio-ports/%s/name", entry->d_name);
-		if (file_read_line(path, name, sizeof(name)) < 0 || strcmp(name, "katasim.agent.0") != 0)
-			continue;
-		snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
-		fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	bool open = !(events & EPOLLIN) || drain_input();
+	if (open && !(events & (EPOLLHUP | EPOLLERR))) {
+		flush();
+		return;
 	}
-	if (dir)
-		closedir(dir);
-	return fd;
+	watch_close(w);
+	set_connected(false);
+	watch_want(&listener, EPOLLIN);
+}
+
+/* One host at a time: the next one waits until this one has gone. */
+static void host_calls(struct watch *w, uint32_t events)
+{
+	(void)events;
+	int fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0)
+		return;
+	watch_want(w, 0);
+	set_connected(true);
+	watch_init(&port, fd, socket_ready);
+	watch_want(&port, EPOLLIN | EPOLLOUT | EPOLLET);
 }
 
 void link_open(void)
 {
+	int socket = transport_listen();
+	if (socket >= 0) {
+		watch_init(&listener, socket, host_calls);
+		watch_want(&listener, EPOLLIN);
+		return;
+	}
 	/* Ports are announced by control messages some milliseconds after the driver is loaded. */
 	int fd = -1;
-	for (int i = 0; i < 5000 && (fd = open_port()) < 0; i++)
+	for (int i = 0; i < 5000 && (fd = transport_open_port()) < 0; i++)
 		usleep(1000);
 	if (fd < 0) {
 		errno = ENODEV;
-		die("no virtio-serial port named katasim.agent.0");
+		die("neither a vsock device nor a virtio-serial port named katasim.agent.0");
 	}
 	watch_init(&port, fd, port_ready);
 	watch_want(&port, EPOLLIN | EPOLLOUT | EPOLLET);

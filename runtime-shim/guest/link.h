@@ -4,7 +4,7 @@
 
 #include "bytes.h"
 
-/* Finds the virtio-serial port "katasim.agent.0" and serves it. Ends the machine without one. */
+/* Opens the way to the host and serves it. Ends the machine without one. */
 void link_open(void);
 
 /* `fields` may be NULL; it is freed. */

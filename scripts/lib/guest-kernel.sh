@@ -5,6 +5,8 @@
 # crc32c first: erofs and ext4 ask the kernel for it by its algorithm's name, which no file tells.
 guest_modules=(virtio_pci virtio_console crc32c_generic virtio_blk erofs ext4 overlay virtio_net
 	virtio_rng)
+# Loaded only where the VMM gives the machine a vsock device.
+vsock_modules=(vmw_vsock_virtio_transport)
 
 # Small kernels first: they boot faster and have all a guest needs.
 kernel_candidates() {
@@ -74,9 +76,9 @@ find_module() { # TREE NAME (as in the kernel: with underscores)
 		head -n1
 }
 
-# Copies a module uncompressed behind those it depends on and appends it to the load order.
-add_module() { # TREE NAME OUT
-	local tree=$1 name=$2 out=$3 file depends
+# Copies a module uncompressed behind those it depends on and appends it to the list's load order.
+add_module() { # TREE NAME OUT LIST
+	local tree=$1 name=$2 out=$3 list=$4 file depends
 	if [ -e "$out/$name.ko" ]; then return; fi
 	if grep -qE "/${name//_/[-_]}\.ko$" "$tree"/modules.builtin; then return; fi
 	file=$(find_module "$tree" "$name")
@@ -90,13 +92,13 @@ add_module() { # TREE NAME OUT
 	mv "$scratch/module.ko" "$scratch/$name.ko"
 	depends=$(tr '\0' '\n' <"$scratch/$name.ko" | grep -a -m1 '^depends=' || true)
 	for needed in $(tr ',' ' ' <<<"${depends#depends=}"); do
-		add_module "$tree" "${needed//-/_}" "$out"
+		add_module "$tree" "${needed//-/_}" "$out" "$list"
 	done
 	mv "$scratch/$name.ko" "$out/$name.ko"
-	echo "$name.ko" >>"$out/order"
+	echo "$name.ko" >>"$out/$list"
 }
 
-# Fills OUT with vmlinux, modules/ (with the load order), package and release.
+# Fills OUT with vmlinux, modules/ (with the load orders), package and release.
 fetch_kernel() { # OUT
 	local out=$1 chosen package release tree
 	chosen=$(choose_kernel)
@@ -116,7 +118,8 @@ fetch_kernel() { # OUT
 	extract_vmlinux "$scratch/deb/tree/boot/vmlinuz-$release" "$out/vmlinux"
 	tree=$scratch/deb/tree/lib/modules/$release
 	[ -d "$tree" ] || tree=$scratch/deb/tree/usr/lib/modules/$release
-	for name in "${guest_modules[@]}"; do add_module "$tree" "$name" "$out/modules"; done
+	for name in "${guest_modules[@]}"; do add_module "$tree" "$name" "$out/modules" order; done
+	for name in "${vsock_modules[@]}"; do add_module "$tree" "$name" "$out/modules" vsock; done
 	basename "$scratch"/deb/linux-image-*.deb | sed 's/_amd64\.deb$//' >"$out/package"
 	echo "$release" >"$out/release"
 	rm -rf "$scratch/deb"
