@@ -66,6 +66,7 @@ export async function openNodeRuntime(options: NodeOptions): Promise<NodeRuntime
     network,
     hypervisor: settings.hypervisor,
     accel: settings.accel,
+    require: settings.require,
     log: log.child({ component: "runtime" }),
     clock: systemClock,
   });

@@ -2,7 +2,10 @@
 import { existsSync } from "node:fs";
 import { isIP } from "node:net";
 import { join } from "node:path";
+import { messageOf } from "../common/errors.ts";
 import type { Paths } from "../common/paths.ts";
+import { chooseRung } from "../runtime-shim/hypervisors/ladder.ts";
+import { probeRung } from "../runtime-shim/hypervisors/probe/probe.ts";
 import { readPidFile } from "./daemon/pid-file.ts";
 import { cliError } from "./errors.ts";
 import { assertPortFree } from "./port-owner.ts";
@@ -40,9 +43,22 @@ export async function assertCanStart(paths: Paths, settings: NodeSettings): Prom
       hint: "use a shorter folder: --home /tmp/k",
     });
   }
+  await assertRequiredRung(paths, settings);
   // A live owner holds the ports itself; the pid file decides that case.
   if ((await readPidFile(paths.pidFile)) !== undefined) return;
   const host = isIP(settings.listen) ? settings.listen : "127.0.0.1";
   await assertPortFree(settings.apiPort, host, "--api-port");
   await assertPortFree(settings.kubeletPort, host, "--kubelet-port");
+}
+
+/** With --require, a node that cannot keep the promise does not start. */
+async function assertRequiredRung(paths: Paths, settings: NodeSettings): Promise<void> {
+  if (settings.require === "any") return;
+  try {
+    await chooseRung(settings, (rung) => probeRung(rung, paths.guest));
+  } catch (error) {
+    throw cliError("MACHINE_LACKS", messageOf(error), {
+      hint: "katasim runtime list explains every rung; without --require sandboxes run on the best",
+    });
+  }
 }

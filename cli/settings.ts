@@ -6,12 +6,16 @@ import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import type { Paths } from "../common/paths.ts";
+import { requirements } from "../runtime-shim/hypervisors/ladder.ts";
 import { cliError } from "./errors.ts";
 
 const port = z.coerce.number().int().min(0).max(65_535);
 
 /** The name an AKS node of the first pool has. */
 export const defaultNodeName = "aks-nodepool1-12345678-vmss000000";
+
+export const hypervisorChoices = ["auto", "cloud-hypervisor", "qemu"] as const;
+export const accelChoices = ["auto", "mshv", "kvm", "tcg"] as const;
 
 export const NodeSettingsSchema = z.object({
   /** Address of the API server and the kubelet endpoints. */
@@ -25,8 +29,10 @@ export const NodeSettingsSchema = z.object({
     .default(defaultNodeName),
   /** Key of the VM-size table: what the node reports as its capacity. */
   vmSize: z.string().default("Standard_D4s_v3"),
-  hypervisor: z.enum(["auto", "qemu"]).default("auto"),
-  accel: z.enum(["auto", "kvm", "tcg"]).default("auto"),
+  hypervisor: z.enum(hypervisorChoices).default("auto"),
+  accel: z.enum(accelChoices).default("auto"),
+  /** What the rung of the hypervisor ladder must be. */
+  require: z.enum(requirements).default("any"),
 });
 
 export type NodeSettings = z.infer<typeof NodeSettingsSchema>;
@@ -40,6 +46,7 @@ const flagNames: Readonly<Record<keyof NodeSettings, string>> = {
   vmSize: "--vm-size",
   hypervisor: "--hypervisor",
   accel: "--accel",
+  require: "--require",
 };
 
 /** Lays flags over environment over the remembered settings. Throws USAGE naming the flag. */

@@ -42,7 +42,7 @@ const table = {
   VMM_CONTROL: { kind: "environment", grpcCode: GrpcCode.unavailable },
   VMM_GONE: { kind: "environment", grpcCode: GrpcCode.unavailable },
   ACCELERATOR_UNUSABLE: { kind: "environment", grpcCode: GrpcCode.failedPrecondition },
-  HYPERVISOR_UNKNOWN: { kind: "user", grpcCode: GrpcCode.unimplemented },
+  RUNG_REQUIRED: { kind: "environment", grpcCode: GrpcCode.failedPrecondition },
   GUEST_FILES: { kind: "environment", grpcCode: GrpcCode.failedPrecondition },
   HOST_MEMORY: { kind: "environment", grpcCode: GrpcCode.resourceExhausted },
   NETWORK: { kind: "environment", grpcCode: GrpcCode.unavailable },

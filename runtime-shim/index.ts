@@ -14,7 +14,13 @@ export * as runtimeOptions from "../proto/containerd/gen/runtime_options_pb.js";
 export * from "../proto/containerd/gen/task_pb.js";
 export { Status as TaskStatus } from "../proto/containerd/gen/task_types_pb.js";
 export { GrpcCode } from "./errors.ts";
-export { type ProbeVerdict, readProbeVerdict } from "./hypervisors/probe/verdict.ts";
+export {
+  among,
+  chooseRung,
+  type RungStatus,
+  rungName,
+} from "./hypervisors/ladder.ts";
+export { probeLadder } from "./hypervisors/probe/probe.ts";
 export { type ExitReason, readExitReason, readVmRecord } from "./service/bundle-files.ts";
 export { type ShimOptions, ShimOptionsSchema, type VmRecord } from "./shim-options.ts";
 export { type SizingProfile, type SizingProfileName, sizingProfiles } from "./sizing/profiles.ts";

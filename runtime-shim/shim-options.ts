@@ -4,6 +4,7 @@
  * Without options (plain `ctr run`) every field has a default.
  */
 import { z } from "zod";
+import { requirements } from "./hypervisors/ladder.ts";
 
 export const ShimOptionsSchema = z.strictObject({
   /** Folder with vmlinux, initramfs.cpio and release.json; default: the cache folder of this user. */
@@ -13,6 +14,8 @@ export const ShimOptionsSchema = z.strictObject({
   /** Forces a rung; "auto" takes the best one that the probe proves. */
   hypervisor: z.enum(["auto", "cloud-hypervisor", "qemu"]).default("auto"),
   accel: z.enum(["auto", "kvm", "mshv", "tcg"]).default("auto"),
+  /** What the rung that is taken must be; a sandbox on a weaker one is refused. */
+  require: z.enum(requirements).default("any"),
   /** Folder for the shim's, VMM's and guest's sockets; default: the sandbox bundle. */
   socketDir: z.string().optional(),
   /** JSON log lines of the shim; default: the bundle's `log` FIFO. */

@@ -183,6 +183,19 @@ export interface HandlerStatus {
   readonly sizingProfile?: string;
   readonly hypervisor?: string;
   readonly accelerator?: string;
+  /** With a VM shim of ours: every rung of the hypervisor ladder, best first. */
+  readonly rungs?: readonly RungReport[];
+}
+
+/** One hypervisor on one accelerator, and whether it works on this machine. */
+export interface RungReport {
+  readonly hypervisor: string;
+  readonly accelerator: string;
+  readonly usable: boolean;
+  /** One sentence: what was done and what came of it. */
+  readonly explanation: string;
+  /** What would make it usable. */
+  readonly remedy?: string;
 }
 
 export interface ContainerRuntime {

@@ -14,7 +14,12 @@ export function addDoctor(program: Command, bind: Bind): void {
     const results = await checkAll(context.paths, settings);
     const broken = results.filter((result) => result.state === "failed").length;
     const { green, yellow, red } = context.colors;
-    const marks = { ok: green("ok     "), warning: yellow("warning"), failed: red("FAILED ") };
+    const marks = {
+      ok: green("ok     "),
+      absent: "absent ",
+      warning: yellow("warning"),
+      failed: red("FAILED "),
+    };
     context.printObject(cliObject("Doctor", { ok: broken === 0, checks: results }), () =>
       results
         .map(

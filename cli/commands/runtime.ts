@@ -1,7 +1,7 @@
-/** `katasim runtime list`: the runtime handlers of the node and whether they work on this machine. */
+/** `katasim runtime list`: the node's runtime handlers and hypervisors, and whether they work here. */
 import type { Command } from "commander";
-import type { HandlerStatus } from "../../simulator/runtime-port.ts";
-import type { Column } from "../output/table.ts";
+import type { HandlerStatus, RungReport } from "../../simulator/runtime-port.ts";
+import { type Column, formatTable } from "../output/table.ts";
 import { type Bind, withOutput } from "../program.ts";
 import { readRememberedSettings, resolveSettings } from "../settings.ts";
 
@@ -16,6 +16,13 @@ const columns: readonly Column<HandlerStatus>[] = [
   { head: "REASON", cell: (handler) => handler.reason },
 ];
 
+const rungColumns: readonly Column<RungReport>[] = [
+  { head: "RUNG", cell: ({ hypervisor, accelerator }) => `${hypervisor}/${accelerator}` },
+  { head: "USABLE", cell: ({ usable }) => (usable ? "yes" : "no") },
+  { head: "WHY", cell: ({ explanation }) => explanation },
+  { head: "REMEDY", cell: ({ remedy }) => remedy },
+];
+
 export function addRuntime(program: Command, bind: Bind): void {
   const group = program.command("runtime").description("runtime handlers of the node");
   const list = withOutput(group.command("list").description("handlers, engines, and if they work"));
@@ -27,17 +34,27 @@ export function addRuntime(program: Command, bind: Bind): void {
       paths,
       shimFolders: runtime.foldersBesideProgram(),
       version: runtime.shimVersion,
-      katasim: { hypervisor: settings.hypervisor, accel: settings.accel },
+      katasim: {
+        hypervisor: settings.hypervisor,
+        accel: settings.accel,
+        require: settings.require,
+      },
     };
+    const handlers = await Promise.all(
+      runtime.builtinHandlers.map((handler) => runtime.handlerStatus(handler, options)),
+    );
     context.printList({
       kind: "RuntimeHandler",
       columns,
-      rows: await Promise.all(
-        runtime.builtinHandlers.map((handler) => runtime.handlerStatus(handler, options)),
-      ),
+      rows: handlers,
       name: (handler) => handler.name,
       empty: "no handlers",
     });
+    // The other formats have them with each handler.
+    const rungs = handlers.find((handler) => handler.rungs !== undefined)?.rungs;
+    if (rungs !== undefined && (context.output === "table" || context.output === "wide")) {
+      context.print(`\n${formatTable(rungColumns, rungs, { headers: context.headers })}`);
+    }
     return 0;
   });
 }

@@ -1,6 +1,7 @@
 /** `katasim up`: the node in the foreground, or detached with -d; idempotent. */
 import type { Command } from "commander";
 import { Option } from "commander";
+import { requirements } from "../../runtime-shim/hypervisors/ladder.ts";
 import type { CommandContext } from "../context.ts";
 import { readPidFile } from "../daemon/pid-file.ts";
 import { createReporter } from "../daemon/reports.ts";
@@ -11,7 +12,9 @@ import { cliObject, formatObject } from "../output/objects.ts";
 import { assertCanStart } from "../preflight.ts";
 import type { Bind } from "../program.ts";
 import {
+  accelChoices,
   type GivenSettings,
+  hypervisorChoices,
   type NodeSettings,
   readRememberedSettings,
   rememberSettings,
@@ -43,14 +46,21 @@ export function addUp(program: Command, bind: Bind): void {
     .option("--node-name <name>", "name of the node")
     .option("--vm-size <size>", "Azure VM size the node reports (default: Standard_D4s_v3)")
     .addOption(
-      new Option("--hypervisor <name>", "auto or qemu (default: auto)").choices(["auto", "qemu"]),
+      new Option(
+        "--hypervisor <name>",
+        "nothing else is tried when forced (default: auto)",
+      ).choices(hypervisorChoices),
     )
     .addOption(
-      new Option("--accel <name>", "auto, kvm or tcg; nothing else is tried when forced").choices([
-        "auto",
-        "kvm",
-        "tcg",
-      ]),
+      new Option("--accel <name>", "nothing else is tried when forced (default: auto)").choices(
+        accelChoices,
+      ),
+    )
+    .addOption(
+      new Option(
+        "--require <what>",
+        "refuse to start, and refuse sandboxes, unless the best rung is this (default: any)",
+      ).choices(requirements),
     )
     .option("--kubeconfig <file>", "kubeconfig to write, instead of $KUBECONFIG or ~/.kube/config")
     .option("--no-kubeconfig", "write no kubeconfig")
@@ -215,6 +225,7 @@ function daemonArguments(
     ...["--vm-size", settings.vmSize],
     ...["--hypervisor", settings.hypervisor],
     ...["--accel", settings.accel],
+    ...["--require", settings.require],
     ...(options.retain ? ["--retain"] : []),
     ...Array.from({ length: verbosity }, () => "-v"),
   ];

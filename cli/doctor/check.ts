@@ -1,5 +1,5 @@
 /** One thing `katasim doctor` looks at. Checks answer, they never throw and never change anything. */
-export type CheckState = "ok" | "warning" | "failed";
+export type CheckState = "ok" | "absent" | "warning" | "failed";
 
 export interface CheckResult {
   readonly id: string;
@@ -14,6 +14,11 @@ export type Check = () => Promise<CheckResult>;
 
 export function ok(id: string, message: string): CheckResult {
   return { id, state: "ok", message };
+}
+
+/** Not there, and something else serves in its place. */
+export function absent(id: string, message: string, fix: string): CheckResult {
+  return { id, state: "absent", message, fix };
 }
 
 /** Katasim works, with the limit the message names. */

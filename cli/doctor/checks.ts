@@ -3,14 +3,22 @@ import type { Paths } from "../../common/paths.ts";
 import type { NodeSettings } from "../settings.ts";
 import type { Check, CheckResult } from "./check.ts";
 import { guestChecks } from "./guest.ts";
+import { ladderChecks } from "./ladder.ts";
 import { machineChecks } from "./machine.ts";
 import { programChecks } from "./programs.ts";
 
-export function checkAll(paths: Paths, settings: NodeSettings): Promise<readonly CheckResult[]> {
+export async function checkAll(
+  paths: Paths,
+  settings: NodeSettings,
+): Promise<readonly CheckResult[]> {
   const checks: readonly Check[] = [
     ...machineChecks(paths, settings.apiPort),
     ...programChecks(),
     ...guestChecks(paths),
   ];
-  return Promise.all(checks.map((check) => check()));
+  const results = await Promise.all([
+    ...checks.map(async (check) => [await check()]),
+    ladderChecks(paths.guest, settings),
+  ]);
+  return results.flat();
 }

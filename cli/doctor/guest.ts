@@ -1,11 +1,10 @@
-/** What the guest is made of, and what the last probe found out about hardware acceleration. */
+/** What the guest is made of. */
 import { existsSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { release } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Paths } from "../../common/paths.ts";
-import { readProbeVerdict } from "../../runtime-shim/index.ts";
 import { type Check, type CheckResult, failed, ok, warning } from "./check.ts";
 
 const ReleaseSchema = z.object({ kernelRelease: z.string(), agentVersion: z.string().optional() });
@@ -14,11 +13,7 @@ const mend = "./scripts/build-guest   (or ./scripts/setup)";
 const minimumBytes = 4096;
 
 export function guestChecks(paths: Paths): readonly Check[] {
-  return [
-    () => checkGuest(paths.guest),
-    () => checkBaseImage(paths.guest),
-    () => checkAcceleration(paths.guest),
-  ];
+  return [() => checkGuest(paths.guest), () => checkBaseImage(paths.guest)];
 }
 
 async function checkGuest(folder: string): Promise<CheckResult> {
@@ -47,20 +42,6 @@ async function checkBaseImage(folder: string): Promise<CheckResult> {
   return existsSync(join(folder, "base-image", "rootfs.tar"))
     ? ok("base-image", "the built-in base image is there: pods run without any registry")
     : warning("base-image", "the built-in base image was not made; pods need a registry", mend);
-}
-
-async function checkAcceleration(folder: string): Promise<CheckResult> {
-  const id = "acceleration";
-  const verdict = readProbeVerdict(folder);
-  const software = "VMs run in software (TCG): isolated all the same, but slower";
-  if (verdict === undefined) {
-    return existsSync("/dev/kvm")
-      ? ok(id, "/dev/kvm is there; the first sandbox measures whether it is of use")
-      : ok(id, `there is no /dev/kvm; ${software}`);
-  }
-  return verdict.usable
-    ? ok(id, `KVM works: ${verdict.explanation}`)
-    : ok(id, `KVM does not work here (${verdict.explanation}); ${software}`);
 }
 
 function parseJson(text: string): unknown {

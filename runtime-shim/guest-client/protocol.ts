@@ -47,6 +47,8 @@ export const initialWindowBytes = 256 << 10;
 
 /** Name of the virtio-serial port. */
 export const agentPortName = "katasim.agent.0";
+/** The vsock port the agent listens on, where the VMM has vsock instead. */
+export const agentVsockPort = 1024;
 /** WRITE_FILE accepts paths below. */
 export const sharedFolder = "/run/katasim/shared";
 /** A tmpfs all containers of a pod share as /dev/shm. */

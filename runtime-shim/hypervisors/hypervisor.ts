@@ -18,7 +18,7 @@ export interface VmSpec {
   readonly netnsPath?: string;
   /** A tap of that namespace, and the address the guest's NIC gets. */
   readonly nic?: { readonly tap: string; readonly mac: string };
-  /** The shim listens here, the VMM connects the agent's port to it. */
+  /** QEMU connects the agent's port to it; Cloud Hypervisor listens at it, in hybrid-vsock style. */
   readonly agentSocket: string;
   readonly controlSocket: string;
   readonly consoleLog: string;
@@ -55,6 +55,9 @@ export interface RunningVm {
   attachDisk(disk: Disk): Promise<void>;
   /** Resolves when the guest has let go of it. Succeeds when it is not plugged. */
   detachDisk(serial: string): Promise<void>;
+  /** Stops the guest's clock and vCPUs; the agent does not answer until `resume`. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
   /** The last lines of the guest's console. */
   consoleTail(): string;
   /** SIGKILL; resolves when it is gone and its sockets are removed. Idempotent. */

@@ -1,32 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createQmpDecoder } from "./control/qmp-messages.ts";
-import { reasonOf } from "./qemu.ts";
 import { createVmmState, type VmmState, vmmTransitions } from "./vmm-state.ts";
-
-const child = { pid: 123, stderrTail: () => "qemu: first\nqemu: cannot allocate memory" };
-const quiet = { text: () => "" };
-
-describe("the reason of a VMM's end", () => {
-  it("names the signal", () => {
-    expect(reasonOf(child, { code: null, signal: "SIGKILL" }, quiet)).toBe(
-      "the virtual machine monitor (qemu-system-x86_64, pid 123) was killed by SIGKILL",
-    );
-  });
-
-  it("quotes what it said", () => {
-    expect(reasonOf(child, { code: 1, signal: null }, quiet)).toContain("cannot allocate memory");
-  });
-
-  it("tells a guest's panic from a power-off", () => {
-    const panic = {
-      text: () => "x\n[ 1.0] Kernel panic - not syncing: Attempted to kill init!\ny",
-    };
-    expect(reasonOf(child, { code: 0, signal: null }, panic)).toBe(
-      "the guest's kernel stopped: Kernel panic - not syncing: Attempted to kill init!",
-    );
-    expect(reasonOf(child, { code: 0, signal: null }, quiet)).toBe("the guest powered off");
-  });
-});
 
 describe("QMP", () => {
   it("reads greeting, answers, errors and events, cut anywhere", () => {

@@ -1,24 +1,12 @@
-/** The QEMU driver: starts the process, supervises it, plugs disks by QMP. */
-
-import { rmSync } from "node:fs";
-import type { Socket } from "node:net";
+/** The QEMU driver: its control connection, and disks plugged by QMP. */
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
-import {
-  type ManagedProcess,
-  type ProcessExit,
-  startProcess,
-} from "../../common/process/managed-process.ts";
-import { writePidFile } from "../../common/process/process-identity.ts";
-import { programPath } from "../../common/process/run-program.ts";
 import { acceptOne } from "../../common/sockets/accept-one.ts";
 import { shimError } from "../errors.ts";
 import { diskBus, diskSlots, qemuCommandLine, qemuProgram } from "./command-line/qemu.ts";
-import { type ConsoleLog, openConsoleLog } from "./console-log.ts";
 import { createQmpClient, type QmpClient } from "./control/qemu.ts";
-import type { Disk, Hypervisor, RunningVm, VmExit, VmSpec } from "./hypervisor.ts";
-import { findProgram } from "./probe/kvm.ts";
-import { createVmmState } from "./vmm-state.ts";
+import type { Disk, Hypervisor, RunningVm, VmSpec } from "./hypervisor.ts";
+import { assertInstalled, startVmm } from "./vmm-process.ts";
 
 // ACPI hot-unplug waits for the guest's kernel; measured at 50 ms.
 const unplugTimeoutMs = 5_000;
@@ -33,64 +21,40 @@ export function createQemu(options: { readonly log: Logger }): Hypervisor {
 }
 
 async function startQemu(spec: VmSpec, log: Logger): Promise<RunningVm> {
-  if (findProgram(qemuProgram) === undefined) {
-    throw shimError("VMM_MISSING", `${qemuProgram} is not installed on this machine`, {
-      hint: "install the package qemu-system-x86, then run katasim doctor",
-    });
-  }
-  const argv = qemuCommandLine(spec);
+  const program = {
+    name: qemuProgram,
+    hint: "install the package qemu-system-x86, then run katasim doctor",
+    argv: qemuCommandLine(spec),
+  };
+  assertInstalled(program);
   const agent = await acceptOne(spec.agentSocket);
   const control = await acceptOne(spec.controlSocket);
-  const consoleLog = openConsoleLog(spec.consoleLog);
-  const startedAtMs = performance.now();
-  let child: ManagedProcess;
-  try {
-    child = await startProcess(argv[0] as string, argv.slice(1), {
-      onStdout: (chunk) => consoleLog.write(chunk),
-      env: { PATH: programPath(), LC_ALL: "C" },
-    });
-  } catch (cause) {
-    agent.close();
-    control.close();
-    consoleLog.close();
-    throw shimError("VMM_MISSING", `cannot execute ${argv[0]}: ${messageOf(cause)}`, { cause });
-  }
-  writePidFile(spec.pidFile, child.pid);
-  log.info({ pid: child.pid, argv }, "VMM started");
-  const state = createVmmState();
-  const exited = child.exited.then((exit): VmExit => {
-    const expected = state.current === "stopping";
-    state.move("gone");
-    const reason = reasonOf(child, exit, consoleLog);
-    agent.close();
-    control.close();
-    consoleLog.close();
-    rmSync(spec.pidFile, { force: true });
-    log[expected ? "info" : "error"]({ pid: child.pid, ...exit, reason }, "VMM ended");
-    return { reason, expected };
+  const vmm = await startVmm(program, spec, {
+    log,
+    onEnd() {
+      agent.close();
+      control.close();
+    },
   });
-  // The console log closes with the VM: its tail must be read before.
-  const stop = async () => {
-    if (state.move("stopping")) child.kill("SIGKILL");
-    await exited;
-  };
   try {
-    const client = createQmpClient(await firstOf(control.connection, exited, startTimeoutMs));
-    await client.execute("qmp_capabilities");
-    state.move("running");
+    const qmp = createQmpClient(await vmm.whileAlive(control.connection, startTimeoutMs));
+    await qmp.execute("qmp_capabilities");
+    vmm.isRunning();
     return {
-      pid: child.pid,
-      version: await client.version,
-      argv,
-      startedAtMs,
-      agent: firstOf(agent.connection, exited),
-      exited,
-      ...createDiskVerbs(client),
-      consoleTail: () => consoleLog.tail(),
-      stop,
+      ...vmm,
+      version: await qmp.version,
+      agent: vmm.whileAlive(agent.connection),
+      ...createDiskVerbs(qmp),
+      async pause() {
+        await qmp.execute("stop");
+      },
+      async resume() {
+        await qmp.execute("cont");
+      },
     };
   } catch (cause) {
-    await stop();
+    // The console log closes with the VM: its tail must be read before.
+    await vmm.stop();
     throw shimError("VMM_START_FAILED", messageOf(cause), { cause });
   }
 }
@@ -150,39 +114,4 @@ function createDiskVerbs(qmp: QmpClient): Pick<RunningVm, "attachDisk" | "detach
       slots.delete(serial);
     },
   };
-}
-
-/** The connection, or a rejection with the reason of the VMM's end or the passing of the time. */
-async function firstOf(
-  connection: Promise<Socket>,
-  exited: Promise<VmExit>,
-  timeoutMs?: number,
-): Promise<Socket> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    if (timeoutMs === undefined) return;
-    const words = `${qemuProgram} did not come up in ${timeoutMs / 1000} s`;
-    timer = setTimeout(() => reject(shimError("VMM_START_FAILED", words)), timeoutMs);
-  });
-  const ended = exited.then(({ reason }): never => {
-    throw shimError("VMM_START_FAILED", reason);
-  });
-  const first = Promise.race([connection, ended, late]).finally(() => clearTimeout(timer));
-  for (const promise of [ended, late, first]) promise.catch(() => {});
-  return first;
-}
-
-/** One true sentence on why QEMU is gone. */
-export function reasonOf(
-  child: Pick<ManagedProcess, "pid" | "stderrTail">,
-  exit: ProcessExit,
-  consoleLog: Pick<ConsoleLog, "text">,
-): string {
-  const who = `the virtual machine monitor (${qemuProgram}, pid ${child.pid})`;
-  if (exit.signal !== null) return `${who} was killed by ${exit.signal}`;
-  const panic = /Kernel panic[^\n]*/.exec(consoleLog.text());
-  if (panic !== null) return `the guest's kernel stopped: ${panic[0]}`;
-  if (exit.code === 0) return "the guest powered off";
-  const words = child.stderrTail().split("\n").slice(-3).join("; ");
-  return `${who} exited with code ${exit.code}${words === "" ? "" : `: ${words}`}`;
 }

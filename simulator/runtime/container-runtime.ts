@@ -49,6 +49,7 @@ export interface ContainerRuntimeOptions {
   /** Forces a rung for every handler of our shim; default "auto". */
   readonly hypervisor?: ShimOptions["hypervisor"];
   readonly accel?: ShimOptions["accel"];
+  readonly require?: ShimOptions["require"];
   /** Further options of our shim for every handler of the node. */
   readonly shimOptions?: Partial<ShimOptions>;
   /** Folders searched for shims before PATH; default: the one beside this program. */
@@ -72,6 +73,7 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
     probeCacheDir: paths.guest,
     ...(options.hypervisor === undefined ? {} : { hypervisor: options.hypervisor }),
     ...(options.accel === undefined ? {} : { accel: options.accel }),
+    ...(options.require === undefined ? {} : { require: options.require }),
     ...options.shimOptions,
   };
   const hostLimits = readHostLimits();

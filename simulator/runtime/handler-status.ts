@@ -1,8 +1,10 @@
 /** Which handlers work on this machine, and in one sentence why or why not. */
-import { accessSync, constants, existsSync, realpathSync } from "node:fs";
-import { dirname, isAbsolute, join } from "node:path";
+import { existsSync, realpathSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { isSimError, messageOf } from "../../common/errors.ts";
 import type { Paths } from "../../common/paths.ts";
-import { readProbeVerdict, type ShimOptions } from "../../runtime-shim/index.ts";
+import { findProgram, isExecutable } from "../../common/process/find-program.ts";
+import { among, chooseRung, probeLadder, type ShimOptions } from "../../runtime-shim/index.ts";
 import type { HandlerStatus } from "../runtime-port.ts";
 import { runtimeError } from "./errors.ts";
 import { type HandlerConfig, shimBinaryName } from "./handler-table.ts";
@@ -11,17 +13,7 @@ import { type HandlerConfig, shimBinaryName } from "./handler-table.ts";
 const packages: Readonly<Record<string, string>> = {
   "containerd-shim-runc-v2": "containerd",
   runc: "runc",
-  "qemu-system-x86_64": "qemu-system-x86",
 };
-
-/** Searched in this order: the given folders, then PATH. */
-export function findProgram(name: string, folders: readonly string[]): string | undefined {
-  const path = process.env.PATH ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-  return [...folders, ...path.split(":"), "/usr/sbin", "/sbin"]
-    .filter((folder) => isAbsolute(folder))
-    .map((folder) => join(folder, name))
-    .find(isExecutable);
-}
 
 /** As containerd looks beside itself: `bin` next to the folder of the running program. */
 export function foldersBesideProgram(): readonly string[] {
@@ -91,13 +83,13 @@ export async function handlerStatus(
   if (values === undefined) {
     return { ...base, engine, usable: true, reason: "Containers share this machine's kernel." };
   }
-  return { ...base, engine, usable: true, ...rung(values, options) };
+  return { ...base, engine, ...(await rungFacts(values, options)) };
 }
 
 function missingParts(handler: HandlerConfig, options: HandlerStatusOptions): string | undefined {
   const { guest } = options.paths;
   if (handler.options.kind === "runc") {
-    if (findProgram(handler.options.binaryName ?? "runc", []) === undefined) {
+    if (findProgram(handler.options.binaryName ?? "runc") === undefined) {
       return "runc is not installed: install the Debian package runc";
     }
     if (!existsSync(join(guest, "pause", "pause"))) {
@@ -109,32 +101,32 @@ function missingParts(handler: HandlerConfig, options: HandlerStatusOptions): st
       (file) => !existsSync(join(guest, file)),
     );
     if (lost.length > 0) return `guest files are missing (${lost.join(", ")}): run scripts/setup`;
-    if (findProgram("qemu-system-x86_64", []) === undefined) {
-      return "QEMU is not installed: install the Debian package qemu-system-x86";
-    }
   }
   return undefined;
 }
 
-/** The rung a forced option names, or the best one that the cached probe proved. */
-function rung(
+/** The rung a sandbox would get now, every rung's state, or why there is none. */
+async function rungFacts(
   values: Partial<ShimOptions>,
   { paths }: HandlerStatusOptions,
-): Pick<HandlerStatus, "hypervisor" | "accelerator" | "reason"> {
-  const hypervisor = values.hypervisor === "cloud-hypervisor" ? "cloud-hypervisor" : "qemu";
-  if (values.accel !== undefined && values.accel !== "auto") {
-    return { hypervisor, accelerator: values.accel, reason: `${values.accel} was asked for.` };
-  }
-  const verdict = readProbeVerdict(values.probeCacheDir ?? paths.guest);
-  if (verdict?.usable) return { hypervisor, accelerator: "kvm", reason: verdict.explanation };
-  return {
-    hypervisor,
-    accelerator: "tcg",
-    reason:
-      verdict === undefined
-        ? "KVM has not been probed yet: the first sandbox does it; software emulation always works."
-        : `Software emulation: ${verdict.explanation}`,
+): Promise<Pick<HandlerStatus, "usable" | "hypervisor" | "accelerator" | "reason" | "rungs">> {
+  const rungs = await probeLadder(values.probeCacheDir ?? paths.guest);
+  const wanted = {
+    hypervisor: values.hypervisor ?? "auto",
+    accel: values.accel ?? "auto",
+    require: values.require ?? "any",
   };
+  try {
+    const { hypervisor, accelerator, explanation } = await chooseRung(wanted, among(rungs));
+    return { usable: true, hypervisor, accelerator, reason: sentence(explanation), rungs };
+  } catch (error) {
+    const hint = isSimError(error) && error.hint !== undefined ? ` ${sentence(error.hint)}` : "";
+    return { usable: false, reason: `${sentence(messageOf(error))}${hint}`, rungs };
+  }
+}
+
+function sentence(words: string): string {
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}${words.endsWith(".") ? "" : "."}`;
 }
 
 function shortVersion(text: string): string {
@@ -147,13 +139,4 @@ function installHint(name: string): string {
   return name === "containerd-shim-katasim-v2"
     ? "Run scripts/setup, or `npm run build` in a clone."
     : `Put ${name} on PATH.`;
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

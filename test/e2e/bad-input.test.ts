@@ -184,6 +184,15 @@ describe("bad machines", () => {
     expect(outcome.stdout).toContain("qemu-system-x86");
   });
 
+  it("does not start below the rung that is required", async () => {
+    await using simulator = await makeSimulator();
+    const outcome = await simulator.up(["--accel", "tcg", "--require", "hardware"]);
+    expect(outcome.exitCode).toBe(3);
+    expect(outcome.stderr).toContain("hardware is required");
+    expect(outcome.stderr).toContain("qemu/tcg");
+    expect(outcome.stderr).toMatch(/try: .*runtime list/);
+  });
+
   it("sends a start without guest files to the set-up, and leaves nothing", async () => {
     await using simulator = await makeSimulator({
       env: { KATASIM_CACHE: "/tmp/kc-never-set-up" },

@@ -4,6 +4,8 @@
  */
 import { agentPortName } from "../../guest-client/protocol.ts";
 import type { VmSpec } from "../hypervisor.ts";
+import { kernelParameters } from "./kernel-parameters.ts";
+import { wrappers } from "./wrappers.ts";
 
 export const qemuProgram = "qemu-system-x86_64";
 
@@ -11,42 +13,9 @@ export const qemuProgram = "qemu-system-x86_64";
 export const diskBus = "disks";
 export const diskSlots = 31;
 
-/**
- * Kernel parameters. Only what was measured to pay under software emulation; nothing that weakens
- * the guest (no nokaslr, no mitigations=off).
- */
-export const kernelParameters = [
-  // One serial port instead of four to look for, for early messages and a panic's last words.
-  "console=ttyS0",
-  "8250.nr_uarts=1",
-  // Warnings and worse: printing is what costs.
-  "loglevel=5",
-  // A panicked guest ends its VMM (with -no-reboot) instead of hanging.
-  "panic=-1",
-  // Self tests of the crypto modules take 0.45 s of a boot.
-  "cryptomgr.notests=1",
-  "audit=0",
-  "no_timer_check",
-  "rcupdate.rcu_expedited=1",
-  // Things a micro-VM never uses.
-  "initcall_blacklist=load_system_certificate_list,crypto_kdf108_init,init_encrypted,init_kprobe_trace,slab_sysfs_init,hugetlb_init",
-].join(" ");
-
 /** Program and arguments, with the wrappers that put QEMU into its place. */
 export function qemuCommandLine(spec: VmSpec): readonly string[] {
-  return [
-    ...(spec.netnsPath === undefined ? [] : ["nsenter", `--net=${spec.netnsPath}`, "--"]),
-    // Without root's powers but one: kernel and images may lie below a user's private folder. And
-    // when the shim dies, so does its VM.
-    "setpriv",
-    "--no-new-privs",
-    "--inh-caps=-all",
-    "--bounding-set=-all,+dac_read_search",
-    "--pdeathsig=SIGKILL",
-    "--",
-    qemuProgram,
-    ...qemuArguments(spec),
-  ];
+  return [...wrappers(spec), qemuProgram, ...qemuArguments(spec)];
 }
 
 export function qemuArguments(spec: VmSpec): readonly string[] {

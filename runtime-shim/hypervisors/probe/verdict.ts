@@ -1,23 +1,24 @@
 /**
- * What a probe found out about an accelerator of this machine, kept in a file. A verdict counts only
- * for the host boot, host kernel and QEMU build it was measured on.
+ * What a probe measured on a rung, kept in a file. It counts only for the host boot, host kernel and
+ * hypervisor build it was measured on.
  */
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { release } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "../../../common/files/atomic-write.ts";
+import type { Rung } from "../ladder.ts";
 
-/** What a verdict depends on. */
-export interface ProbeKey {
+/** What a measurement depends on. */
+interface MeasurementKey {
   /** /proc/sys/kernel/random/boot_id of the host. */
   readonly hostBootId: string;
   readonly hostKernel: string;
-  /** First line of `qemu-system-x86_64 --version`, with size and mtime of the binary. */
+  /** Path, size and change time of the hypervisor's program. */
   readonly vmmBuild: string;
 }
 
-const VerdictSchema = z.object({
-  accelerator: z.literal("kvm"),
+const MeasurementSchema = z.object({
   usable: z.boolean(),
   /** One sentence: what was done and what came of it. */
   explanation: z.string(),
@@ -26,27 +27,42 @@ const VerdictSchema = z.object({
   key: z.object({ hostBootId: z.string(), hostKernel: z.string(), vmmBuild: z.string() }),
 });
 
-export type ProbeVerdict = z.infer<typeof VerdictSchema>;
+export type Measurement = z.infer<typeof MeasurementSchema>;
 
-const fileName = "probe-kvm.json";
+export function measurementKey(program: string): MeasurementKey {
+  const { size, mtimeMs } = statSync(program);
+  return {
+    hostBootId: readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),
+    hostKernel: release(),
+    vmmBuild: `${program} ${size} ${mtimeMs}`,
+  };
+}
 
-/** The cached verdict; undefined when there is none or it was measured on another boot or build. */
-export function readProbeVerdict(folder: string, key?: ProbeKey): ProbeVerdict | undefined {
+/** Undefined when there is none, or it was made under another key. */
+export function readMeasurement(
+  folder: string,
+  rung: Rung,
+  key: MeasurementKey,
+): Measurement | undefined {
   try {
-    const verdict = VerdictSchema.parse(JSON.parse(readFileSync(join(folder, fileName), "utf8")));
-    const bootId = key?.hostBootId ?? hostBootId();
-    if (verdict.key.hostBootId !== bootId) return undefined;
-    if (key !== undefined && verdict.key.vmmBuild !== key.vmmBuild) return undefined;
-    return verdict;
+    const text = readFileSync(measurementFile(folder, rung), "utf8");
+    const measurement = MeasurementSchema.parse(JSON.parse(text));
+    const same = JSON.stringify(measurement.key) === JSON.stringify(key);
+    return same ? measurement : undefined;
   } catch {
     return undefined;
   }
 }
 
-export function writeProbeVerdict(folder: string, verdict: ProbeVerdict): void {
-  writeFileAtomic(join(folder, fileName), `${JSON.stringify(verdict, null, 2)}\n`, { mode: 0o644 });
+/** A folder that cannot be written costs the next sandbox a probe, no more. */
+export function writeMeasurement(folder: string, rung: Rung, measurement: Measurement): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+    const text = `${JSON.stringify(measurement, null, 2)}\n`;
+    writeFileAtomic(measurementFile(folder, rung), text, { mode: 0o644 });
+  } catch {}
 }
 
-export function hostBootId(): string {
-  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+function measurementFile(folder: string, { hypervisor, accelerator }: Rung): string {
+  return join(folder, `probe-${hypervisor}-${accelerator}.json`);
 }

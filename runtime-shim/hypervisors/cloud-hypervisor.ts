@@ -1,0 +1,147 @@
+/** The Cloud Hypervisor driver: a VM made, booted and changed over its REST socket. */
+import { rmSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { messageOf } from "../../common/errors.ts";
+import type { Logger } from "../../common/log.ts";
+import { hasCode, shimError } from "../errors.ts";
+import { agentVsockPort } from "../guest-client/protocol.ts";
+import {
+  cloudHypervisorCommandLine,
+  cloudHypervisorConfig,
+  cloudHypervisorProgram,
+} from "./command-line/cloud-hypervisor.ts";
+import {
+  type CloudHypervisorClient,
+  createCloudHypervisorClient,
+} from "./control/cloud-hypervisor.ts";
+import { connectHybridVsock } from "./control/hybrid-vsock.ts";
+import type { Disk, Hypervisor, RunningVm, VmSpec } from "./hypervisor.ts";
+import { assertInstalled, startVmm, type VmmProcess } from "./vmm-process.ts";
+
+// Its socket is there after some 10 ms; it then makes the VM's memory and vCPUs.
+const startTimeoutMs = 20_000;
+const pollMs = 20;
+// Hot-unplug waits for the guest's kernel.
+const unplugTimeoutMs = 5_000;
+
+const PingSchema = z.object({ version: z.string() });
+const InfoSchema = z.object({ device_tree: z.record(z.string(), z.unknown()).optional() });
+
+export function createCloudHypervisor(options: { readonly log: Logger }): Hypervisor {
+  return {
+    name: "cloud-hypervisor",
+    start: (spec) => startCloudHypervisor(spec, options.log),
+  };
+}
+
+async function startCloudHypervisor(spec: VmSpec, log: Logger): Promise<RunningVm> {
+  const program = {
+    name: cloudHypervisorProgram,
+    hint: "put a release of Cloud Hypervisor on PATH, then run katasim doctor",
+    argv: cloudHypervisorCommandLine(spec),
+  };
+  assertInstalled(program);
+  // It makes both itself, and refuses paths that are there.
+  const removeSockets = () => {
+    for (const path of [spec.controlSocket, spec.agentSocket]) rmSync(path, { force: true });
+  };
+  removeSockets();
+  const vmm = await startVmm(program, spec, { log, onEnd: removeSockets });
+  const api = createCloudHypervisorClient(spec.controlSocket);
+  try {
+    const version = await vmm.whileAlive(
+      (async () => {
+        const ping = await firstAnswer(api);
+        await api.put("vm.create", cloudHypervisorConfig(spec));
+        await api.put("vm.boot");
+        return ping;
+      })(),
+      startTimeoutMs,
+    );
+    vmm.isRunning();
+    return {
+      ...vmm,
+      version,
+      agent: vmm.whileAlive(connectAgent(spec.agentSocket, vmm)),
+      ...createDiskVerbs(api),
+      async pause() {
+        await api.put("vm.pause");
+      },
+      async resume() {
+        await api.put("vm.resume");
+      },
+    };
+  } catch (cause) {
+    await vmm.stop();
+    throw shimError("VMM_START_FAILED", messageOf(cause), { cause });
+  }
+}
+
+/** Its version, once its socket is there. */
+async function firstAnswer(api: CloudHypervisorClient): Promise<string> {
+  const deadlineMs = performance.now() + startTimeoutMs;
+  for (;;) {
+    try {
+      return PingSchema.parse(await api.get("vmm.ping")).version;
+    } catch (error) {
+      if (!hasCode(error, "VMM_GONE") || performance.now() > deadlineMs) throw error;
+      await sleep(pollMs);
+    }
+  }
+}
+
+/** Asked until the guest listens: whoever waits for the agent has a deadline of its own. */
+async function connectAgent(path: string, vmm: VmmProcess): Promise<Socket> {
+  let alive = true;
+  void vmm.exited.then(() => {
+    alive = false;
+  });
+  for (;;) {
+    try {
+      return await connectHybridVsock(connect(path), agentVsockPort);
+    } catch (error) {
+      if (!alive) throw error;
+      await sleep(pollMs);
+    }
+  }
+}
+
+function createDiskVerbs(api: CloudHypervisorClient): Pick<RunningVm, "attachDisk" | "detachDisk"> {
+  const plugged = new Set<string>();
+  const deviceId = (serial: string) => `d-${serial}`;
+  const isThere = async (id: string) => {
+    const { device_tree } = InfoSchema.parse(await api.get("vm.info"));
+    return device_tree !== undefined && id in device_tree;
+  };
+  return {
+    async attachDisk({ serial, path, readOnly }: Disk) {
+      if (plugged.has(serial)) return;
+      try {
+        await api.put("vm.add-disk", {
+          ...{ id: deviceId(serial), serial, path, readonly: readOnly },
+          // Never guessed from content that the guest writes.
+          image_type: "Raw",
+        });
+      } catch (cause) {
+        throw shimError("DISK", `cannot plug ${path}: ${messageOf(cause)}`, { cause });
+      }
+      plugged.add(serial);
+    },
+    async detachDisk(serial) {
+      if (!plugged.has(serial)) return;
+      const id = deviceId(serial);
+      await api.put("vm.remove-device", { id });
+      // Answered before the guest has let go of it.
+      const deadlineMs = performance.now() + unplugTimeoutMs;
+      while (await isThere(id)) {
+        if (performance.now() > deadlineMs) {
+          throw shimError("VMM_CONTROL", `the guest does not let go of the disk ${serial}`);
+        }
+        await sleep(pollMs);
+      }
+      plugged.delete(serial);
+    },
+  };
+}

@@ -1,0 +1,125 @@
+/**
+ * The process of a virtual machine monitor, whichever it is: started in its place, its console kept,
+ * its end explained. The drivers add how it is talked to.
+ */
+import { rmSync } from "node:fs";
+import { messageOf } from "../../common/errors.ts";
+import type { Logger } from "../../common/log.ts";
+import { findProgram } from "../../common/process/find-program.ts";
+import {
+  type ManagedProcess,
+  type ProcessExit,
+  startProcess,
+} from "../../common/process/managed-process.ts";
+import { writePidFile } from "../../common/process/process-identity.ts";
+import { programPath } from "../../common/process/run-program.ts";
+import { shimError } from "../errors.ts";
+import { type ConsoleLog, openConsoleLog } from "./console-log.ts";
+import type { RunningVm, VmExit, VmSpec } from "./hypervisor.ts";
+import { createVmmState } from "./vmm-state.ts";
+
+export interface VmmProgram {
+  readonly name: string;
+  /** What to do when it is not installed. */
+  readonly hint: string;
+  /** All words of the command, with the wrappers that put it into its place. */
+  readonly argv: readonly string[];
+}
+
+export interface VmmProcess
+  extends Pick<RunningVm, "pid" | "argv" | "startedAtMs" | "exited" | "consoleTail" | "stop"> {
+  /** The work's result, or a rejection with the reason of the VMM's end or the passing of the time. */
+  whileAlive<T>(work: Promise<T>, timeoutMs?: number): Promise<T>;
+  /** It is up: from now on its end is not a failed start. */
+  isRunning(): void;
+}
+
+/** Rejects with VMM_MISSING. `onEnd` closes what was opened for it, also when it cannot be started. */
+export async function startVmm(
+  program: VmmProgram,
+  spec: Pick<VmSpec, "consoleLog" | "pidFile">,
+  { log, onEnd }: { readonly log: Logger; onEnd(): void },
+): Promise<VmmProcess> {
+  const { name, argv } = program;
+  const consoleLog = openConsoleLog(spec.consoleLog);
+  const startedAtMs = performance.now();
+  let child: ManagedProcess;
+  try {
+    child = await startProcess(argv[0] as string, argv.slice(1), {
+      onStdout: (chunk) => consoleLog.write(chunk),
+      env: { PATH: programPath(), LC_ALL: "C" },
+    });
+  } catch (cause) {
+    onEnd();
+    consoleLog.close();
+    throw shimError("VMM_MISSING", `cannot execute ${argv[0]}: ${messageOf(cause)}`, { cause });
+  }
+  writePidFile(spec.pidFile, child.pid);
+  log.info({ pid: child.pid, argv }, "VMM started");
+  const state = createVmmState();
+  const exited = child.exited.then((exit): VmExit => {
+    const expected = state.current === "stopping";
+    state.move("gone");
+    const reason = endReason(name, child, exit, consoleLog);
+    onEnd();
+    consoleLog.close();
+    rmSync(spec.pidFile, { force: true });
+    log[expected ? "info" : "error"]({ pid: child.pid, ...exit, reason }, "VMM ended");
+    return { reason, expected };
+  });
+  return {
+    pid: child.pid,
+    argv,
+    startedAtMs,
+    exited,
+    consoleTail: () => consoleLog.tail(),
+    isRunning: () => void state.move("running"),
+    whileAlive: (work, timeoutMs) => whileAlive(name, work, exited, timeoutMs),
+    async stop() {
+      if (state.move("stopping")) child.kill("SIGKILL");
+      await exited;
+    },
+  };
+}
+
+/** Rejects with VMM_MISSING and what to do. */
+export function assertInstalled({ name, hint }: Pick<VmmProgram, "name" | "hint">): void {
+  if (findProgram(name) !== undefined) return;
+  throw shimError("VMM_MISSING", `${name} is not installed on this machine`, { hint });
+}
+
+function whileAlive<T>(
+  name: string,
+  work: Promise<T>,
+  exited: Promise<VmExit>,
+  timeoutMs?: number,
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    if (timeoutMs === undefined) return;
+    const words = `${name} did not come up in ${timeoutMs / 1000} s`;
+    timer = setTimeout(() => reject(shimError("VMM_START_FAILED", words)), timeoutMs);
+  });
+  const ended = exited.then(({ reason }): never => {
+    throw shimError("VMM_START_FAILED", reason);
+  });
+  const first = Promise.race([work, ended, late]).finally(() => clearTimeout(timer));
+  for (const promise of [ended, late, first, work]) promise.catch(() => {});
+  return first;
+}
+
+/** One true sentence on why a VMM is gone. */
+export function endReason(
+  name: string,
+  child: Pick<ManagedProcess, "pid" | "stderrTail">,
+  exit: ProcessExit,
+  consoleLog: Pick<ConsoleLog, "text">,
+): string {
+  const who = `the virtual machine monitor (${name}, pid ${child.pid})`;
+  if (exit.signal !== null) return `${who} was killed by ${exit.signal}`;
+  const panic = /Kernel panic[^\n]*/.exec(consoleLog.text());
+  if (panic !== null) return `the guest's kernel stopped: ${panic[0]}`;
+  if (exit.code === 0) return "the guest powered off";
+  const words = child.stderrTail().split("\n").slice(-3).join("; ");
+  return `${who} exited with code ${exit.code}${words === "" ? "" : `: ${words}`}`;
+}

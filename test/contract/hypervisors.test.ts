@@ -1,0 +1,263 @@
+/**
+ * The hypervisor contract over all twins, with the real guest: QEMU in software, QEMU and Cloud
+ * Hypervisor on hardware where there is any, and Cloud Hypervisor's API played in front of QEMU.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { silentLogger } from "../../common/log.ts";
+import type { GuestClient } from "../../runtime-shim/guest-client/client.ts";
+import { createCloudHypervisor } from "../../runtime-shim/hypervisors/cloud-hypervisor.ts";
+import type { Hypervisor, RunningVm, VmSpec } from "../../runtime-shim/hypervisors/hypervisor.ts";
+import { type Rung, rungName } from "../../runtime-shim/hypervisors/ladder.ts";
+import { probeRung } from "../../runtime-shim/hypervisors/probe/probe.ts";
+import { createQemu } from "../../runtime-shim/hypervisors/qemu.ts";
+import { bootGuest } from "../../runtime-shim/service/boot-guest.ts";
+import {
+  type FakeCloudHypervisor,
+  fakeObstacle,
+  installFakeCloudHypervisor,
+} from "../fakes/cloud-hypervisor/install.ts";
+import { guestFolder, vmTestObstacle } from "../support/guest-image.ts";
+import { waitUntil } from "../support/wait-until.ts";
+
+const folder = mkdtempSync("/tmp/khv-");
+const log = silentLogger;
+let fake: FakeCloudHypervisor;
+
+interface Twin extends Rung {
+  readonly title: string;
+  readonly create: () => Hypervisor;
+  readonly played?: boolean;
+  /** Why it is left out here. */
+  readonly obstacle: string | undefined;
+}
+
+async function onMachine(rung: Rung, create: () => Hypervisor): Promise<Twin> {
+  const { usable, explanation } = await probeRung(rung, join(folder, "probe"));
+  const obstacle = vmTestObstacle() ?? (usable ? undefined : explanation);
+  return { ...rung, title: rungName(rung), create, obstacle };
+}
+
+const twins: readonly Twin[] = [
+  await onMachine({ hypervisor: "qemu", accelerator: "tcg" }, () => createQemu({ log })),
+  {
+    ...{ hypervisor: "cloud-hypervisor", accelerator: "kvm", played: true },
+    title: "cloud-hypervisor played by QEMU",
+    create: () => createCloudHypervisor({ log }),
+    obstacle: vmTestObstacle() ?? fakeObstacle,
+  },
+  await onMachine({ hypervisor: "qemu", accelerator: "kvm" }, () => createQemu({ log })),
+  await onMachine({ hypervisor: "cloud-hypervisor", accelerator: "kvm" }, () =>
+    createCloudHypervisor({ log }),
+  ),
+];
+
+beforeAll(async () => {
+  fake = await installFakeCloudHypervisor(join(folder, "bin"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+let vms = 0;
+function newSpec(accelerator: VmSpec["accelerator"], changes: Partial<VmSpec> = {}): VmSpec {
+  const home = join(folder, `v${vms++}`);
+  mkdirSync(home);
+  return {
+    ...{ id: home, vcpus: 2, memoryMib: 256, accelerator },
+    kernel: join(guestFolder(), "vmlinux"),
+    initrd: join(guestFolder(), "initramfs.cpio"),
+    agentSocket: join(home, "a"),
+    controlSocket: join(home, "c"),
+    consoleLog: join(home, "console.log"),
+    pidFile: join(home, "vmm.pid"),
+    ...changes,
+  };
+}
+
+/** What is left of a VM beside its console log. */
+function leftovers(spec: VmSpec): readonly string[] {
+  return readdirSync(spec.id).filter((name) => !name.startsWith("console.log"));
+}
+
+describe.each(twins)("$title", (twin) => {
+  const skipped = twin.obstacle === undefined ? "" : ` (skipped: ${twin.obstacle})`;
+  describe.skipIf(twin.obstacle !== undefined)(`keeps the contract${skipped}`, () => {
+    let hypervisor: Hypervisor;
+    let spec: VmSpec;
+    let vm: RunningVm;
+    let guest: GuestClient;
+    const listener = { exited() {}, oom() {} };
+
+    async function boot(): Promise<void> {
+      spec = newSpec(twin.accelerator);
+      vm = await hypervisor.start(spec);
+      ({ guest } = await bootGuest(
+        vm,
+        { hostname: "contract", network: undefined },
+        { log, listener },
+      ));
+    }
+
+    beforeAll(async () => {
+      // For the whole suite: the VMM is found on PATH at every start.
+      if (twin.played) process.env.PATH = `${fake.folder}:${process.env.PATH}`;
+      hypervisor = twin.create();
+      await boot();
+    });
+    afterAll(async () => {
+      await vm.stop();
+      if (!twin.played) return;
+      process.env.PATH = process.env.PATH?.replace(`${fake.folder}:`, "");
+      expect(fake.refused()).toBe("");
+    });
+
+    it("boots a guest of the asked shape", async () => {
+      const hello = await guest.request("hello");
+      expect(hello.number(4)).toBe(2);
+      expect(hello.number(5)).toBeGreaterThan(190 * 1024);
+      expect(hello.number(5)).toBeLessThan(256 * 1024);
+      expect(vm.version).toMatch(/\d+\.\d+/);
+    });
+
+    it("plugs disks that the guest finds by serial, and takes them out again", async () => {
+      const disks = ["first", "second"].map((serial) => {
+        const path = join(spec.id, `${serial}.ext4`);
+        execFileSync("truncate", ["-s", "8M", path]);
+        execFileSync("/sbin/mkfs.ext4", ["-q", path]);
+        return { serial, path, readOnly: false };
+      });
+      for (const disk of disks) {
+        await vm.attachDisk(disk);
+        // Plugged twice is plugged once.
+        await vm.attachDisk(disk);
+        await guest.request("mountDisk", [
+          [1, disk.serial],
+          [2, "ext4"],
+          [3, false],
+        ]);
+      }
+      for (const { serial } of disks) {
+        await guest.request("unmountDisk", [[1, serial]]);
+        await vm.detachDisk(serial);
+        await vm.detachDisk(serial);
+      }
+      await vm.detachDisk("never-plugged");
+      // What was taken out can come again.
+      const [again] = disks;
+      if (again === undefined) return;
+      await vm.attachDisk(again);
+      await guest.request("mountDisk", [
+        [1, again.serial],
+        [2, "ext4"],
+        [3, false],
+      ]);
+      await guest.request("unmountDisk", [[1, again.serial]]);
+      await vm.detachDisk(again.serial);
+      for (const { path } of disks) rmSync(path);
+    });
+
+    it("says which disk cannot be plugged", async () => {
+      const disk = { serial: "none", path: join(spec.id, "none"), readOnly: true };
+      await expect(vm.attachDisk(disk)).rejects.toThrow(/cannot plug .*none/);
+    });
+
+    it("stops the guest while it is paused", async () => {
+      await vm.pause();
+      let answered = false;
+      const answer = guest.request("hello").then(() => {
+        answered = true;
+      });
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      expect(answered).toBe(false);
+      await vm.resume();
+      await answer;
+    });
+
+    it("shows no more of the host than its files and sockets", () => {
+      // A pipe each for output, errors and the ready descriptor would be the shim's own.
+      const targets = execFileSync("sh", ["-c", `ls -l /proc/${vm.pid}/fd`]).toString();
+      expect(targets).not.toMatch(/katasim\.db|kubeconfig|shim\.log/);
+    });
+
+    it("tells a kill from a stop, and leaves nothing", async () => {
+      process.kill(vm.pid, "SIGKILL");
+      const exit = await vm.exited;
+      expect(exit.expected).toBe(false);
+      expect(exit.reason).toMatch(/was killed by SIGKILL$/);
+      await vm.stop();
+      await waitUntil(() => leftovers(spec).every((name) => name.startsWith("c.")), {
+        what: "the sockets to go",
+      });
+      await boot();
+      await vm.stop();
+      await vm.stop();
+      expect((await vm.exited).expected).toBe(true);
+    });
+
+    it("says what is wrong with a kernel, and leaves nothing", async () => {
+      const bad = newSpec(twin.accelerator, { kernel: join(folder, "no-kernel") });
+      await expect(hypervisor.start(bad).then((running) => running.agent)).rejects.toThrow();
+      await waitUntil(() => leftovers(bad).every((name) => name.startsWith("c.")), {
+        what: "the sockets to go",
+      });
+    });
+  });
+});
+
+describe.skipIf(fakeObstacle !== undefined)("Cloud Hypervisor that misbehaves", () => {
+  const path = process.env.PATH;
+  beforeAll(() => {
+    process.env.PATH = `${fake.folder}:${path}`;
+  });
+  afterEach(() => fake.behave(undefined));
+  afterAll(() => {
+    process.env.PATH = path;
+  });
+  const start = (spec: VmSpec) => createCloudHypervisor({ log }).start(spec);
+
+  it.each(["vmm.ping", "vm.create", "vm.boot"])("crashes at %s", async (verb) => {
+    fake.behave(`crash ${verb}`);
+    const spec = newSpec("kvm");
+    await expect(start(spec)).rejects.toMatchObject({
+      code: "VMM_START_FAILED",
+      message: expect.stringMatching(/killed by SIGABRT|did not answer/),
+    });
+    expect(leftovers(spec)).toEqual([]);
+  });
+
+  it("hangs", { timeout: 30_000 }, async () => {
+    fake.behave("hang vm.create");
+    const spec = newSpec("kvm");
+    await expect(start(spec)).rejects.toThrow("did not answer vm.create");
+    expect(leftovers(spec)).toEqual([]);
+  });
+
+  it("answers late, and is waited for", async () => {
+    fake.behave("late vm.create");
+    const spec = newSpec("kvm");
+    const vm = await start(spec);
+    await vm.stop();
+  });
+
+  it("answers garbage", async () => {
+    fake.behave("garbage vmm.ping");
+    const spec = newSpec("kvm");
+    await expect(start(spec)).rejects.toMatchObject({ code: "VMM_START_FAILED" });
+    expect(leftovers(spec)).toEqual([]);
+  });
+
+  it("is not installed", async () => {
+    process.env.PATH = path;
+    try {
+      await expect(start(newSpec("kvm"))).rejects.toMatchObject({ code: "VMM_MISSING" });
+    } finally {
+      process.env.PATH = `${fake.folder}:${path}`;
+    }
+  });
+
+  it("is asked for nothing outside its description", async () => {
+    const refused = join(fake.folder, "cloud-hypervisor.mjs.refused");
+    expect(() => readFileSync(refused)).toThrow("ENOENT");
+  });
+});

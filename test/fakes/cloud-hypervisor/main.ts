@@ -1,0 +1,197 @@
+/**
+ * A program in Cloud Hypervisor's place, for machines where the real one cannot run. It takes only what
+ * the published description has, keeps the real one's VM states, and boots the real guest: under QEMU
+ * in software, with the guest's serial port joined to the hybrid-vsock socket. A file beside the
+ * program says how it misbehaves; what it refuses is written down there.
+ */
+import { spawn } from "node:child_process";
+import { appendFileSync, existsSync, readFileSync, realpathSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { createServer as createSocketServer, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { silentLogger } from "../../../common/log.ts";
+import type { RunningVm } from "../../../runtime-shim/hypervisors/hypervisor.ts";
+import { createQemu } from "../../../runtime-shim/hypervisors/qemu.ts";
+import { readDescription } from "./description.ts";
+
+interface Settings {
+  /** Path of the OpenAPI description. */
+  readonly description: string;
+  /** "crash vm.boot", "hang vm.create", "late vm.boot", "garbage vmm.ping" */
+  readonly behaviour?: string;
+}
+
+interface VmConfig {
+  readonly cpus: { readonly boot_vcpus: number };
+  readonly memory: { readonly size: number };
+  readonly payload: { readonly kernel: string; readonly initramfs: string };
+  readonly net?: ReadonlyArray<{ readonly tap: string; readonly mac: string }>;
+  readonly vsock: { readonly socket: string };
+}
+
+interface DiskConfig {
+  readonly id: string;
+  readonly serial: string;
+  readonly path: string;
+  readonly readonly?: boolean;
+}
+
+class Refusal extends Error {
+  readonly status: number;
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+const program = realpathSync(process.argv[1] as string);
+const settings = JSON.parse(readFileSync(`${program}.json`, "utf8")) as Settings;
+const description = readDescription(settings.description);
+const [misdeed, where] = (settings.behaviour ?? "").split(" ");
+const socketPath = /^path=(.+)$/.exec(argument("--api-socket"))?.[1] ?? "";
+const lateMs = 1_500;
+
+let state: "NotCreated" | "Created" | "Running" | "Paused" = "NotCreated";
+let config: VmConfig | undefined;
+let vm: RunningVm | undefined;
+const devices = new Map<string, string>();
+
+const verbs: Record<string, (body: unknown) => Promise<unknown> | unknown> = {
+  "vmm.ping": () => ({ version: "v51.1-fake", build_version: "fake", pid: process.pid }),
+  "vmm.shutdown": () => void setTimeout(leave, 50),
+  "vm.create": (body) => {
+    expectState("NotCreated");
+    config = body as VmConfig;
+    state = "Created";
+  },
+  "vm.boot": async () => {
+    expectState("Created");
+    await boot(config as VmConfig);
+    state = "Running";
+  },
+  "vm.info": () => {
+    if (config === undefined) throw new Refusal(404, "The VM is not created");
+    const tree = [...devices.keys()].map((id) => [id, { id }]);
+    return { config, state, device_tree: Object.fromEntries(tree) };
+  },
+  "vm.pause": async () => {
+    expectState("Running");
+    await vm?.pause();
+    state = "Paused";
+  },
+  "vm.resume": async () => {
+    expectState("Paused");
+    await vm?.resume();
+    state = "Running";
+  },
+  "vm.add-disk": async (body) => {
+    const { id, serial, path, readonly } = body as DiskConfig;
+    if (devices.has(id)) throw new Refusal(409, `Identifier ${id} is not unique`);
+    if (!existsSync(path)) throw new Refusal(500, `Failed opening ${path}: No such file`);
+    await vm?.attachDisk({ serial, path, readOnly: readonly ?? false });
+    devices.set(id, serial);
+    return { id, bdf: `0000:00:${(devices.size + 5).toString(16).padStart(2, "0")}.0` };
+  },
+  "vm.remove-device": (body) => {
+    const { id } = body as { id: string };
+    const serial = devices.get(id);
+    if (serial === undefined) throw new Refusal(404, `No device with the identifier ${id}`);
+    // Answered before the guest has let go of it.
+    void vm?.detachDisk(serial).then(() => devices.delete(id));
+  },
+};
+
+function expectState(wanted: typeof state): void {
+  if (state !== wanted) throw new Refusal(500, `The VM is ${state}, not ${wanted}`);
+}
+
+async function boot({ cpus, memory, payload, net, vsock }: VmConfig): Promise<void> {
+  const nic = net?.[0];
+  vm = await createQemu({ log: silentLogger }).start({
+    id: "fake",
+    accelerator: "tcg",
+    vcpus: cpus.boot_vcpus,
+    memoryMib: memory.size / (1 << 20),
+    kernel: payload.kernel,
+    initrd: payload.initramfs,
+    ...(nic === undefined ? {} : { nic }),
+    agentSocket: `${vsock.socket}.port`,
+    controlSocket: `${socketPath}.qmp`,
+    consoleLog: `${socketPath}.console`,
+    pidFile: `${socketPath}.pid`,
+  });
+  void vm.exited.then(leave);
+  let agent: Socket | undefined;
+  void vm.agent.then((socket) => {
+    agent = socket;
+  });
+  const server = createSocketServer((caller) => {
+    caller.once("data", (line) => {
+      // Nobody listens in the guest yet, or on another port.
+      if (line.toString("latin1") !== "CONNECT 1024\n" || agent === undefined) {
+        caller.destroy();
+        return;
+      }
+      caller.write("OK 1073741824\n");
+      caller.pipe(agent).pipe(caller);
+    });
+    caller.on("error", () => {});
+  });
+  server.listen(vsock.socket);
+}
+
+function leave(): void {
+  for (const file of [".qmp", ".console", ".console.1", ".pid"]) {
+    rmSync(`${socketPath}${file}`, { force: true });
+  }
+  process.exit(0);
+}
+
+async function misbehave(name: string): Promise<string | undefined> {
+  if (name !== where) return undefined;
+  if (misdeed === "crash") process.kill(process.pid, "SIGABRT");
+  if (misdeed === "hang") await new Promise(() => {});
+  if (misdeed === "late") await sleep(lateMs);
+  return misdeed === "garbage" ? "{ not json" : undefined;
+}
+
+function argument(name: string): string {
+  return process.argv[process.argv.indexOf(name) + 1] ?? "";
+}
+
+const server = createServer(async (request, response) => {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  const body = Buffer.concat(chunks).toString("utf8");
+  const path = (request.url ?? "").replace(/^\/api\/v1/, "");
+  const name = path.slice(1);
+  try {
+    const verdict = description.verdict(request.method ?? "", path, body);
+    if (verdict !== undefined) {
+      appendFileSync(`${program}.refused`, `${verdict}\n`);
+      throw new Refusal(400, verdict);
+    }
+    const garbage = await misbehave(name);
+    const verb = verbs[name];
+    if (verb === undefined) throw new Refusal(500, `${name} is not played`);
+    const answer = await verb(body === "" ? undefined : JSON.parse(body));
+    response.statusCode = answer === undefined ? 204 : 200;
+    response.end(garbage ?? (answer === undefined ? undefined : JSON.stringify(answer)));
+  } catch (error) {
+    response.statusCode = error instanceof Refusal ? error.status : 500;
+    response.end(JSON.stringify(["Error from API", String((error as Error).message)]));
+  }
+});
+if (process.argv.includes("--api-socket")) server.listen(socketPath);
+else runKernel(argument("--kernel"));
+
+/** Without an API socket it boots what its arguments say, as the probe asks of it. */
+function runKernel(kernel: string): void {
+  const machine = ["-nodefaults", "-display", "none", "-M", "q35", "-m", "64M", "-accel", "tcg"];
+  // It is killed when it has said enough, and must not leave QEMU behind.
+  const command = ["--pdeathsig=SIGKILL", "--", "qemu-system-x86_64", ...machine];
+  const child = spawn("setpriv", [...command, "-kernel", kernel, "-serial", "stdio"], {
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  child.once("exit", (code) => process.exit(code ?? 1));
+}
