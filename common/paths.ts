@@ -35,6 +35,8 @@ export interface Paths {
   /** vmlinux, initramfs.cpio, release.json, pause/, base image. */
   readonly guest: string;
   readonly images: string;
+  /** Root file systems of containerd's images, packed for guests. */
+  readonly rootfs: string;
   readonly pidFile: string;
   /** One folder per sandbox: the bundles of its containers. */
   readonly sandboxes: string;
@@ -83,6 +85,7 @@ export function resolvePaths(options: PathsOptions): Paths {
     pods: join(state, "pods"),
     guest: join(cache, "guest"),
     images: join(cache, "images"),
+    rootfs: join(cache, "rootfs"),
     pidFile: join(run, "katasim.pid"),
     sandboxes: join(run, "sandboxes"),
     sockets: join(run, "s"),

@@ -47,6 +47,7 @@ const table = {
   HOST_MEMORY: { kind: "environment", grpcCode: GrpcCode.resourceExhausted },
   NETWORK: { kind: "environment", grpcCode: GrpcCode.unavailable },
   DISK: { kind: "environment", grpcCode: GrpcCode.unavailable },
+  ROOTFS_SPACE: { kind: "environment", grpcCode: GrpcCode.resourceExhausted },
   STDIO: { kind: "environment", grpcCode: GrpcCode.unavailable },
   // The guest.
   GUEST_BOOT_TIMEOUT: { kind: "environment", grpcCode: GrpcCode.deadlineExceeded },

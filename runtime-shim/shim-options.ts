@@ -23,6 +23,10 @@ export const ShimOptionsSchema = z.strictObject({
   logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
   /** Folder for cached probe verdicts; default: guestDir. */
   probeCacheDir: z.string().optional(),
+  /** Folder for packed root file systems, shared by sandboxes; default: `rootfs` in the user's cache. */
+  rootfsCacheDir: z.string().optional(),
+  /** What that folder may hold before the least recently used is removed. */
+  rootfsCacheMib: z.int().positive().default(10_240),
 });
 
 export type ShimOptions = z.infer<typeof ShimOptionsSchema>;

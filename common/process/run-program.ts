@@ -3,6 +3,8 @@ import { execFile } from "node:child_process";
 
 export interface ProgramOutcome {
   readonly ok: boolean;
+  /** Absent when it did not run or was killed. */
+  readonly exitCode?: number;
   readonly stdout: string;
   /** What it said on standard error, or why it could not run; one trimmed text. */
   readonly stderr: string;
@@ -37,7 +39,14 @@ export function runProgram(
       (error, stdout, stderr) => {
         const missing = error !== null && "code" in error && error.code === "ENOENT";
         const why = missing ? `${file} is not installed` : (error?.message ?? "");
-        resolve({ ok: error === null, stdout, stderr: stderr.trim() || why, missing });
+        const code = error === null ? 0 : error.code;
+        resolve({
+          ok: error === null,
+          ...(typeof code === "number" ? { exitCode: code } : {}),
+          stdout,
+          stderr: stderr.trim() || why,
+          missing,
+        });
       },
     );
     child.stdin?.on("error", () => {});

@@ -1,15 +1,16 @@
 /**
- * From the mounts of a create request to read-only disks a guest can mount. An erofs image is taken
- * as it is; any other root file system is mounted on the host, packed into an erofs file and let go.
+ * From a container's root file system to read-only disks a guest can mount. Image files are taken as
+ * they are; anything else is packed into an erofs file, which containers of one image share.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { readdirSync, rmSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "../../common/errors.ts";
-import { runProgram } from "../../common/process/run-program.ts";
-import type { Mount } from "../../proto/containerd/gen/mount_pb.js";
 import { shimError } from "../errors.ts";
 import type { Disk } from "../hypervisors/hypervisor.ts";
+import { packFolder, packRoot } from "./pack-root.ts";
+import { type RootTree, rootTree } from "./root-tree.ts";
+import type { RootfsCache } from "./rootfs-cache.ts";
 
 /** Serials are at most 20 bytes; 72 bits of a digest never collide among a pod's disks. */
 export function diskSerial(kind: "image" | "writable", text: string): string {
@@ -17,52 +18,77 @@ export function diskSerial(kind: "image" | "writable", text: string): string {
   return `${prefix}${createHash("sha256").update(text).digest("hex").slice(0, 18)}`;
 }
 
-export const packedRootFile = "rootfs.erofs";
+const ownFile = "rootfs.erofs";
 
-// Packing a gigabyte takes seconds, not minutes.
-const packTimeoutMs = 300_000;
-
-/**
- * Disks for `overlay`'s lower layers, topmost first. `workDir` is where a packed root goes; it
- * belongs to the container and is removed with it. Rejects with BAD_ROOTFS.
- */
-export async function rootDisks(
-  bundle: string,
-  rootfs: readonly Mount[],
-  workDir: string,
-): Promise<readonly Disk[]> {
-  if (rootfs.length > 0 && rootfs.every(({ type }) => type === "erofs")) {
-    // containerd lists mounts in the order they are stacked: the last is on top.
-    return rootfs.map(({ source }) => imageDisk(source)).reverse();
-  }
-  const root = join(bundle, "rootfs");
-  mkdirSync(root, { recursive: true });
-  const packed = join(workDir, packedRootFile);
-  try {
-    for (const mount of rootfs) await mountOnHost(mount, root);
-    rmSync(packed, { force: true });
-    const outcome = await runProgram("mkfs.erofs", ["--quiet", packed, root], {
-      timeoutMs: packTimeoutMs,
-    });
-    if (!outcome.ok) {
-      throw shimError("BAD_ROOTFS", `cannot pack ${root} for the guest: ${outcome.stderr}`, {
-        hint: outcome.missing ? "install the package erofs-utils" : "check the free space",
-      });
-    }
-  } finally {
-    await unmountRoot(bundle, rootfs.length);
-  }
-  return [imageDisk(packed)];
+export interface RootDisks {
+  /** For `overlay`'s lower layers, topmost first. */
+  readonly disks: readonly Disk[];
+  /** The serial of a disk that is this container's alone. */
+  readonly own?: string;
 }
 
-/** Unmounts what a create may have left on `<bundle>/rootfs`. Idempotent. */
-export async function unmountRoot(bundle: string, layers = 1): Promise<void> {
-  const root = join(bundle, "rootfs");
-  if (!existsSync(root)) return;
-  for (let layer = 0; layer < layers; layer += 1) {
-    // Lazy: a busy mount must not keep the bundle from being removed.
-    if (!(await runProgram("umount", ["-l", root])).ok) return;
+/**
+ * `workDir` is the container's, and so is what is packed there: see `removeRootFiles`. Rejects with
+ * BAD_ROOTFS, DISK or ROOTFS_SPACE.
+ */
+export async function rootDisks(
+  root: Parameters<typeof rootTree>,
+  workDir: string,
+  cache: RootfsCache,
+): Promise<RootDisks> {
+  const tree = rootTree(...root);
+  if (tree.kind === "images") return { disks: tree.files.map(imageDisk) };
+  assertFolders(tree);
+  if (isShared(tree)) {
+    const file = await cache.fileOf(tree, workDir);
+    if (file !== undefined) return { disks: [imageDisk(file)] };
   }
+  const file = join(workDir, ownFile);
+  await packRoot(tree, file, workDir);
+  const disk = imageDisk(file);
+  return { disks: [disk], own: disk.serial };
+}
+
+/** Removes what `rootDisks` may have left in the container's folder. Idempotent. */
+export function removeRootFiles(workDir: string): void {
+  rmSync(join(workDir, ownFile), { force: true });
+  rmSync(join(workDir, packFolder), { recursive: true, force: true });
+}
+
+/** Whether another container may come with the same tree. */
+function isShared(tree: Exclude<RootTree, { kind: "images" }>): boolean {
+  if (tree.kind === "layers") return tree.upper === undefined || isEmpty(tree.upper);
+  // An overlay is mounted for one container (Docker's): its inode numbers are of this mount alone.
+  return tree.kind === "folder" && tree.reusable && statfsSync(tree.path).type !== overlayMagic;
+}
+
+// OVERLAYFS_SUPER_MAGIC of linux/magic.h.
+const overlayMagic = 0x794c7630;
+
+function assertFolders(tree: RootTree): void {
+  const folders =
+    tree.kind === "folder"
+      ? [tree.path]
+      : tree.kind === "layers"
+        ? [...tree.lower, ...(tree.upper === undefined ? [] : [tree.upper])]
+        : [];
+  for (const folder of folders) {
+    try {
+      if (!statSync(folder).isDirectory()) throw new Error("it is no folder");
+    } catch (cause) {
+      throw shimError(
+        "BAD_ROOTFS",
+        `the root file system cannot be used: ${folder}: ${messageOf(cause)}`,
+        {
+          cause,
+        },
+      );
+    }
+  }
+}
+
+function isEmpty(folder: string): boolean {
+  return readdirSync(folder).length === 0;
 }
 
 function imageDisk(path: string): Disk {
@@ -74,17 +100,4 @@ function imageDisk(path: string): Disk {
     });
   }
   return { serial: diskSerial("image", path), path, readOnly: true };
-}
-
-async function mountOnHost({ type, source, options }: Mount, target: string): Promise<void> {
-  const bind = type === "bind" || options.some((option) => option === "bind" || option === "rbind");
-  const list = bind ? [...options.filter((option) => option !== "rbind"), "bind"] : options;
-  const outcome = await runProgram("mount", [
-    ...(bind ? [] : ["-t", type]),
-    ...(list.length === 0 ? [] : ["-o", list.join(",")]),
-    ...["--", source, target],
-  ]);
-  if (!outcome.ok) {
-    throw shimError("BAD_ROOTFS", `cannot mount the root file system: ${outcome.stderr}`);
-  }
 }

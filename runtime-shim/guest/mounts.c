@@ -34,6 +34,20 @@ static void fd_path(char out[40], int fd)
 	snprintf(out, 40, "/proc/self/fd/%d", fd);
 }
 
+/* The merged root has the attributes of the topmost folder: they are to be the image's. */
+static int copy_root_attributes(const struct root_spec *spec, const char *upper)
+{
+	struct stat st;
+	char path[64];
+	if (spec->lower_serials.count == 0)
+		return 0;
+	snprintf(path, sizeof(path), DISKS_FOLDER "/%s", spec->lower_serials.items[0]);
+	return stat(path, &st) < 0 || chown(upper, st.st_uid, st.st_gid) < 0 ||
+			       chmod(upper, st.st_mode & 07777) < 0
+		       ? -1
+		       : 0;
+}
+
 static int mount_overlay(const struct root_spec *spec, const char *folder, char *text)
 {
 	/* mount(2) takes one page of options. */
@@ -56,6 +70,8 @@ static int mount_overlay(const struct root_spec *spec, const char *folder, char 
 		snprintf(path, sizeof(path), "%s/%s", upper, parts[i]);
 		if (mkdir(path, 0755) < 0 && errno != EEXIST)
 			return failed(text, "making", path);
+		if (i == 0 && copy_root_attributes(spec, path) < 0)
+			return failed(text, "setting the owner and mode of", path);
 	}
 	snprintf(path, sizeof(path), "%s/root", folder);
 	if (mkdir(path, 0755) < 0)

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { messageOf, type SimError } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import type { Mount } from "../../proto/containerd/gen/mount_pb.js";
-import { diskSerial, packedRootFile, rootDisks, unmountRoot } from "../disks/root-disks.ts";
+import { diskSerial, removeRootFiles, rootDisks } from "../disks/root-disks.ts";
 import { createWritableDisk } from "../disks/writable-disk.ts";
 import { hasCode, shimError } from "../errors.ts";
 import { errnoOf } from "../guest-client/client.ts";
@@ -47,23 +47,23 @@ export async function createContainer(input: ContainerInput): Promise<GuestConta
     path: join(workDir, writableDiskFile),
     readOnly: false,
   };
-  let packed: string | undefined;
+  let ownRoot: string | undefined;
   const remove = async () => {
     process.stdio?.abandon();
     await ignoreGone(guest.request("removeContainer", [[1, id]]), log);
     await ignoreGone(sandbox.removeDisk(writable.serial), log);
-    if (packed !== undefined) await ignoreGone(sandbox.removeDisk(packed), log);
+    if (ownRoot !== undefined) await ignoreGone(sandbox.removeDisk(ownRoot), log);
     rmSync(writable.path, { force: true });
-    rmSync(join(workDir, packedRootFile), { force: true });
-    await unmountRoot(bundle);
+    removeRootFiles(workDir);
   };
   try {
     const plan = planMounts(spec.mounts ?? [], { isSpecial });
     // The disks are the slow part: files are copied meanwhile.
     const [images] = await settleAll([
       (async () => {
-        const disks = await rootDisks(bundle, input.rootfs, workDir);
-        packed = disks.find(({ path }) => path === join(workDir, packedRootFile))?.serial;
+        const root = [bundle, spec.root?.path, input.rootfs] as const;
+        const { disks, own } = await rootDisks([...root], workDir, sandbox.roots);
+        ownRoot = own;
         for (const disk of disks) await sandbox.addImageDisk(disk, "erofs");
         return disks;
       })(),

@@ -6,7 +6,8 @@ import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "../../common/log.ts";
-import { resolvePaths } from "../../common/paths.ts";
+import { type Paths, resolvePaths } from "../../common/paths.ts";
+import { createRootfsCache, type RootfsCache } from "../disks/rootfs-cache.ts";
 import { shimError } from "../errors.ts";
 import type { GuestClient, GuestListener } from "../guest-client/client.ts";
 import { type DialServer, startDialServer } from "../guest-client/dial-server.ts";
@@ -32,6 +33,8 @@ export interface Sandbox {
   readonly guest: GuestClient;
   readonly vmmPid: number;
   readonly record: VmRecord;
+  /** Where its containers' root file systems are packed. */
+  readonly roots: RootfsCache;
   /** Plugs and mounts a read-only disk once, however many containers ask for it. */
   addImageDisk(disk: Disk, fsType: "erofs"): Promise<void>;
   addWritableDisk(disk: Disk): Promise<void>;
@@ -60,7 +63,7 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
   const { state, options, log } = input;
   const size = sizeVm(sizingProfiles[options.sizingProfile], input.limits);
   assertHostMemory(size.memoryMib);
-  const guestDir = options.guestDir ?? defaultGuestDir();
+  const guestDir = options.guestDir ?? userPaths().guest;
   const files = findGuestFiles(guestDir);
   const probeCacheDir = options.probeCacheDir ?? guestDir;
   const choice = await chooseHypervisor(options, { log, probeCacheDir });
@@ -90,7 +93,11 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
     const record = vmRecord(vm, booted, choice, size, state, sockets.dial);
     writeVmRecord(state.bundle, record);
     log.info({ record }, "sandbox booted");
-    return createSandbox(vm, booted.guest, record, undo, dial);
+    const roots = createRootfsCache({
+      folder: options.rootfsCacheDir ?? userPaths().rootfs,
+      maxBytes: options.rootfsCacheMib * 2 ** 20,
+    });
+    return createSandbox(vm, booted.guest, record, roots, undo, dial);
   } catch (error) {
     for (const step of undo) await step().catch(() => {});
     throw error;
@@ -101,6 +108,7 @@ function createSandbox(
   vm: RunningVm,
   guest: GuestClient,
   record: VmRecord,
+  roots: RootfsCache,
   undo: ReadonlyArray<() => Promise<void>>,
   dial: DialServer,
 ): Sandbox {
@@ -147,6 +155,7 @@ function createSandbox(
     guest,
     vmmPid: vm.pid,
     record,
+    roots,
     ended,
     addImageDisk(disk, fsType) {
       const known = images.get(disk.serial);
@@ -227,7 +236,7 @@ function assertHostMemory(memoryMib: number): void {
   );
 }
 
-/** The user's cache; under containerd there may be no HOME in the environment. */
-function defaultGuestDir(): string {
-  return resolvePaths({ name: "default", env: { HOME: homedir(), ...process.env } }).guest;
+/** The user's folders; under containerd there may be no HOME in the environment. */
+function userPaths(): Paths {
+  return resolvePaths({ name: "default", env: { HOME: homedir(), ...process.env } });
 }

@@ -10,7 +10,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { killByPidFile, readPidFile } from "../../common/process/process-identity.ts";
 import { DeleteResponseSchema } from "../../proto/containerd/gen/task_pb.js";
 import type { ShimArguments } from "../arguments.ts";
-import { packedRootFile, unmountRoot } from "../disks/root-disks.ts";
+import { removeRootFiles } from "../disks/root-disks.ts";
 import { disconnectTap } from "../network/tcfilter.ts";
 import {
   readShimState,
@@ -39,10 +39,9 @@ export async function deleteTask({ id, bundle }: ShimArguments): Promise<Uint8Ar
     for (const path of Object.values(socketPaths(state.socketPrefix)))
       rmSync(path, { force: true });
   }
-  await unmountRoot(bundle);
   for (const folder of [bundle, join(bundle, "work")]) {
-    for (const file of [writableDiskFile, packedRootFile])
-      rmSync(join(folder, file), { force: true });
+    rmSync(join(folder, writableDiskFile), { force: true });
+    removeRootFiles(folder);
   }
   return toBinary(
     DeleteResponseSchema,

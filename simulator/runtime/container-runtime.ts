@@ -71,6 +71,7 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
     guestDir: paths.guest,
     socketDir: paths.sockets,
     probeCacheDir: paths.guest,
+    rootfsCacheDir: paths.rootfs,
     ...(options.hypervisor === undefined ? {} : { hypervisor: options.hypervisor }),
     ...(options.accel === undefined ? {} : { accel: options.accel }),
     ...(options.require === undefined ? {} : { require: options.require }),

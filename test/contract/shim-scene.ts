@@ -24,6 +24,7 @@ export function shimOptions(folder: string) {
     socketDir: join(folder, "s"),
     logFile: join(folder, "shim.log"),
     accel: "tcg",
+    rootfsCacheDir: join(folder, "rootfs"),
   };
 }
 
