@@ -7,6 +7,7 @@ import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import { hasCode, shimError } from "../errors.ts";
 import { agentVsockPort } from "../guest-client/protocol.ts";
+import { withSnapshotFor } from "./cloud-hypervisor-snapshot.ts";
 import {
   cloudHypervisorCommandLine,
   cloudHypervisorConfig,
@@ -18,6 +19,7 @@ import {
 } from "./control/cloud-hypervisor.ts";
 import { connectHybridVsock } from "./control/hybrid-vsock.ts";
 import type { Disk, Hypervisor, RunningVm, VmSpec } from "./hypervisor.ts";
+import { assertNoDisks, type DiskVerbs } from "./snapshot-rules.ts";
 import { assertInstalled, startVmm, type VmmProcess } from "./vmm-process.ts";
 
 // Its socket is there after some 10 ms; it then makes the VM's memory and vCPUs.
@@ -32,11 +34,26 @@ const InfoSchema = z.object({ device_tree: z.record(z.string(), z.unknown()).opt
 export function createCloudHypervisor(options: { readonly log: Logger }): Hypervisor {
   return {
     name: "cloud-hypervisor",
-    start: (spec) => startCloudHypervisor(spec, options.log),
+    start: (spec) =>
+      startCloudHypervisor(spec, options.log, async (api) => {
+        await api.put("vm.create", cloudHypervisorConfig(spec));
+        await api.put("vm.boot");
+      }),
+    restore: (spec, folder) =>
+      startCloudHypervisor(spec, options.log, (api) =>
+        withSnapshotFor(spec, folder, async (source) => {
+          await api.put("vm.restore", { source_url: `file://${source}` });
+          await api.put("vm.resume");
+        }),
+      ),
   };
 }
 
-async function startCloudHypervisor(spec: VmSpec, log: Logger): Promise<RunningVm> {
+async function startCloudHypervisor(
+  spec: VmSpec,
+  log: Logger,
+  bringUp: (api: CloudHypervisorClient) => Promise<void>,
+): Promise<RunningVm> {
   const program = {
     name: cloudHypervisorProgram,
     hint: "put a release of Cloud Hypervisor on PATH, then run katasim doctor",
@@ -54,23 +71,27 @@ async function startCloudHypervisor(spec: VmSpec, log: Logger): Promise<RunningV
     const version = await vmm.whileAlive(
       (async () => {
         const ping = await firstAnswer(api);
-        await api.put("vm.create", cloudHypervisorConfig(spec));
-        await api.put("vm.boot");
+        await bringUp(api);
         return ping;
       })(),
       startTimeoutMs,
     );
     vmm.isRunning();
+    const { hasDisks, ...diskVerbs } = createDiskVerbs(api);
     return {
       ...vmm,
       version,
       agent: vmm.whileAlive(connectAgent(spec.agentSocket, vmm)),
-      ...createDiskVerbs(api),
+      ...diskVerbs,
       async pause() {
         await api.put("vm.pause");
       },
       async resume() {
         await api.put("vm.resume");
+      },
+      async snapshot(folder) {
+        assertNoDisks(hasDisks());
+        await api.put("vm.snapshot", { destination_url: `file://${folder}` });
       },
     };
   } catch (cause) {
@@ -108,7 +129,7 @@ async function connectAgent(path: string, vmm: VmmProcess): Promise<Socket> {
   }
 }
 
-function createDiskVerbs(api: CloudHypervisorClient): Pick<RunningVm, "attachDisk" | "detachDisk"> {
+function createDiskVerbs(api: CloudHypervisorClient): DiskVerbs {
   const plugged = new Set<string>();
   const deviceId = (serial: string) => `d-${serial}`;
   const isThere = async (id: string) => {
@@ -116,6 +137,7 @@ function createDiskVerbs(api: CloudHypervisorClient): Pick<RunningVm, "attachDis
     return device_tree !== undefined && id in device_tree;
   };
   return {
+    hasDisks: () => plugged.size > 0,
     async attachDisk({ serial, path, readOnly }: Disk) {
       if (plugged.has(serial)) return;
       try {

@@ -58,6 +58,11 @@ export interface RunningVm {
   /** Stops the guest's clock and vCPUs; the agent does not answer until `resume`. */
   pause(): Promise<void>;
   resume(): Promise<void>;
+  /**
+   * Saves the paused VM, which stays paused, into an existing folder of its own. Rejects with
+   * VMM_CONTROL when it runs or has disks: their content would go on without the saved memory.
+   */
+  snapshot(folder: string): Promise<void>;
   /** The last lines of the guest's console. */
   consoleTail(): string;
   /** SIGKILL; resolves when it is gone and its sockets are removed. Idempotent. */
@@ -69,4 +74,9 @@ export interface Hypervisor {
   readonly name: string;
   /** Rejects with VMM_MISSING or VMM_START_FAILED; nothing is left behind then. */
   start(spec: VmSpec): Promise<RunningVm>;
+  /**
+   * A new VM from a snapshot of the same hypervisor, running on from there. `spec` has the snapshot's
+   * size and NIC; sockets and tap are its own. Rejects as `start` does.
+   */
+  restore(spec: VmSpec, folder: string): Promise<RunningVm>;
 }

@@ -1,32 +1,50 @@
 /** The QEMU driver: its control connection, and disks plugged by QMP. */
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import { acceptOne } from "../../common/sockets/accept-one.ts";
 import { shimError } from "../errors.ts";
-import { diskBus, diskSlots, qemuCommandLine, qemuProgram } from "./command-line/qemu.ts";
+import {
+  diskBus,
+  diskSlots,
+  qemuCommandLine,
+  qemuProgram,
+  qemuRestoreCommandLine,
+} from "./command-line/qemu.ts";
 import { createQmpClient, type QmpClient } from "./control/qemu.ts";
+import { loadState, saveState } from "./control/qemu-migration.ts";
 import type { Disk, Hypervisor, RunningVm, VmSpec } from "./hypervisor.ts";
+import { assertNoDisks, assertReadable, type DiskVerbs } from "./snapshot-rules.ts";
 import { assertInstalled, startVmm } from "./vmm-process.ts";
 
 // ACPI hot-unplug waits for the guest's kernel; measured at 50 ms.
 const unplugTimeoutMs = 5_000;
 // It takes 50 ms to call back on a quiet machine.
 const startTimeoutMs = 20_000;
+// Its last words about a state it cannot take come at once.
+const lastWordsTimeoutMs = 2_000;
+const stateFile = "qemu-state";
+
+const StatusSchema = z.object({ running: z.boolean() });
 
 export function createQemu(options: { readonly log: Logger }): Hypervisor {
   return {
     name: "qemu",
     start: (spec) => startQemu(spec, options.log),
+    restore: (spec, folder) => startQemu(spec, options.log, folder),
   };
 }
 
-async function startQemu(spec: VmSpec, log: Logger): Promise<RunningVm> {
+async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<RunningVm> {
   const program = {
     name: qemuProgram,
     hint: "install the package qemu-system-x86, then run katasim doctor",
-    argv: qemuCommandLine(spec),
+    argv: snapshot === undefined ? qemuCommandLine(spec) : qemuRestoreCommandLine(spec),
   };
   assertInstalled(program);
+  if (snapshot !== undefined) assertReadable(join(snapshot, stateFile));
   const agent = await acceptOne(spec.agentSocket);
   const control = await acceptOne(spec.controlSocket);
   const vmm = await startVmm(program, spec, {
@@ -39,17 +57,34 @@ async function startQemu(spec: VmSpec, log: Logger): Promise<RunningVm> {
   try {
     const qmp = createQmpClient(await vmm.whileAlive(control.connection, startTimeoutMs));
     await qmp.execute("qmp_capabilities");
+    const migrationSocket = `${spec.controlSocket}.m`;
+    if (snapshot !== undefined) {
+      try {
+        await loadState(qmp, migrationSocket, join(snapshot, stateFile));
+        await qmp.execute("cont");
+      } catch (error) {
+        const exit = await Promise.race([vmm.exited, sleep(lastWordsTimeoutMs)]);
+        throw exit === undefined ? error : shimError("VMM_START_FAILED", exit.reason);
+      }
+    }
     vmm.isRunning();
+    const { hasDisks, ...diskVerbs } = createDiskVerbs(qmp);
     return {
       ...vmm,
       version: await qmp.version,
       agent: vmm.whileAlive(agent.connection),
-      ...createDiskVerbs(qmp),
+      ...diskVerbs,
       async pause() {
         await qmp.execute("stop");
       },
       async resume() {
         await qmp.execute("cont");
+      },
+      async snapshot(folder) {
+        assertNoDisks(hasDisks());
+        const { running } = StatusSchema.parse(await qmp.execute("query-status"));
+        if (running) throw shimError("VMM_CONTROL", "the VM runs: pause it before a snapshot");
+        await saveState(qmp, migrationSocket, join(folder, stateFile));
       },
     };
   } catch (cause) {
@@ -59,10 +94,11 @@ async function startQemu(spec: VmSpec, log: Logger): Promise<RunningVm> {
   }
 }
 
-function createDiskVerbs(qmp: QmpClient): Pick<RunningVm, "attachDisk" | "detachDisk"> {
+function createDiskVerbs(qmp: QmpClient): DiskVerbs {
   const slots = new Map<string, number>();
   const names = (serial: string) => ({ node: `n-${serial}`, device: `d-${serial}` });
   return {
+    hasDisks: () => slots.size > 0,
     async attachDisk(disk: Disk) {
       if (slots.has(disk.serial)) return;
       const used = new Set(slots.values());

@@ -87,12 +87,13 @@ describe.each(twins)("$title", (twin) => {
     let spec: VmSpec;
     let vm: RunningVm;
     let guest: GuestClient;
+    let bootId: string;
     const listener = { exited() {}, oom() {} };
 
     async function boot(): Promise<void> {
       spec = newSpec(twin.accelerator);
       vm = await hypervisor.start(spec);
-      ({ guest } = await bootGuest(
+      ({ guest, bootId } = await bootGuest(
         vm,
         { hostname: "contract", network: undefined },
         { log, listener },
@@ -138,6 +139,7 @@ describe.each(twins)("$title", (twin) => {
         ]);
       }
       for (const { serial } of disks) {
+        await expect(vm.snapshot(spec.id)).rejects.toThrow("the VM has disks");
         await guest.request("unmountDisk", [[1, serial]]);
         await vm.detachDisk(serial);
         await vm.detachDisk(serial);
@@ -172,6 +174,45 @@ describe.each(twins)("$title", (twin) => {
       expect(answered).toBe(false);
       await vm.resume();
       await answer;
+    });
+
+    it("saves a paused guest, from which others go on with its memory", async () => {
+      const snapshot = mkdtempSync(join(folder, "s"));
+      await expect(vm.snapshot(snapshot)).rejects.toMatchObject({ code: "VMM_CONTROL" });
+      await vm.pause();
+      await vm.snapshot(snapshot);
+      await vm.resume();
+      await guest.request("hello");
+
+      const identity = { hostname: "restored", network: undefined };
+      for (let round = 0; round < 2; round += 1) {
+        const own = newSpec(twin.accelerator);
+        const restored = await hypervisor.restore(own, snapshot);
+        try {
+          const booted = await bootGuest(restored, identity, { log, listener });
+          // A new boot would have a new one.
+          expect(booted.bootId).toBe(bootId);
+          booted.guest.close("looked at");
+        } finally {
+          await restored.stop();
+        }
+        await waitUntil(() => leftovers(own).every((name) => name.startsWith("c.")), {
+          what: "the sockets to go",
+        });
+      }
+
+      const other = newSpec(twin.accelerator, { memoryMib: 384 });
+      await expect(hypervisor.restore(other, snapshot)).rejects.toMatchObject({
+        code: "VMM_START_FAILED",
+        message: expect.stringMatching(/256 MiB|0x10000000/),
+      });
+      const none = newSpec(twin.accelerator);
+      await expect(hypervisor.restore(none, join(folder, "no-snapshot"))).rejects.toMatchObject({
+        code: "VMM_START_FAILED",
+        message: expect.stringContaining("cannot be read: ENOENT"),
+      });
+      expect(leftovers(none)).toEqual([]);
+      rmSync(snapshot, { recursive: true });
     });
 
     it("shows no more of the host than its files and sockets", () => {

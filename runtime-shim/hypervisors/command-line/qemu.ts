@@ -18,6 +18,11 @@ export function qemuCommandLine(spec: VmSpec): readonly string[] {
   return [...wrappers(spec), qemuProgram, ...qemuArguments(spec)];
 }
 
+/** The same machine, waiting for the state of a saved one instead of booting. */
+export function qemuRestoreCommandLine(spec: VmSpec): readonly string[] {
+  return [...qemuCommandLine(spec), "-incoming", "defer"];
+}
+
 export function qemuArguments(spec: VmSpec): readonly string[] {
   return [
     "-nodefaults",

@@ -5,12 +5,20 @@
  * program says how it misbehaves; what it refuses is written down there.
  */
 import { spawn } from "node:child_process";
-import { appendFileSync, existsSync, readFileSync, realpathSync, rmSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import { createServer as createSocketServer, type Socket } from "node:net";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { silentLogger } from "../../../common/log.ts";
-import type { RunningVm } from "../../../runtime-shim/hypervisors/hypervisor.ts";
+import type { RunningVm, VmSpec } from "../../../runtime-shim/hypervisors/hypervisor.ts";
 import { createQemu } from "../../../runtime-shim/hypervisors/qemu.ts";
 import { readDescription } from "./description.ts";
 
@@ -84,6 +92,20 @@ const verbs: Record<string, (body: unknown) => Promise<unknown> | unknown> = {
     await vm?.resume();
     state = "Running";
   },
+  "vm.snapshot": async (body) => {
+    expectState("Paused");
+    const folder = folderOf((body as { destination_url: string }).destination_url);
+    await vm?.snapshot(folder);
+    writeFileSync(join(folder, "config.json"), JSON.stringify(config));
+  },
+  "vm.restore": async (body) => {
+    expectState("NotCreated");
+    const folder = folderOf((body as { source_url: string }).source_url);
+    config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8")) as VmConfig;
+    await boot(config, folder);
+    await vm?.pause();
+    state = "Paused";
+  },
   "vm.add-disk": async (body) => {
     const { id, serial, path, readonly } = body as DiskConfig;
     if (devices.has(id)) throw new Refusal(409, `Identifier ${id} is not unique`);
@@ -105,9 +127,16 @@ function expectState(wanted: typeof state): void {
   if (state !== wanted) throw new Refusal(500, `The VM is ${state}, not ${wanted}`);
 }
 
-async function boot({ cpus, memory, payload, net, vsock }: VmConfig): Promise<void> {
+function folderOf(url: string): string {
+  if (!url.startsWith("file:///")) throw new Refusal(500, `Unsupported URL ${url}`);
+  return url.slice("file://".length);
+}
+
+async function boot(machine: VmConfig, snapshot?: string): Promise<void> {
+  const { cpus, memory, payload, net, vsock } = machine;
   const nic = net?.[0];
-  vm = await createQemu({ log: silentLogger }).start({
+  const qemu = createQemu({ log: silentLogger });
+  const spec: VmSpec = {
     id: "fake",
     accelerator: "tcg",
     vcpus: cpus.boot_vcpus,
@@ -119,7 +148,8 @@ async function boot({ cpus, memory, payload, net, vsock }: VmConfig): Promise<vo
     controlSocket: `${socketPath}.qmp`,
     consoleLog: `${socketPath}.console`,
     pidFile: `${socketPath}.pid`,
-  });
+  };
+  vm = await (snapshot === undefined ? qemu.start(spec) : qemu.restore(spec, snapshot));
   void vm.exited.then(leave);
   let agent: Socket | undefined;
   void vm.agent.then((socket) => {

@@ -1,0 +1,62 @@
+/**
+ * Cloud Hypervisor's snapshots (its docs/snapshot_restore.md): a folder with `config.json`, which names
+ * the saved VM's own socket and tap, beside its memory and devices.
+ */
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { shimError } from "../errors.ts";
+import type { VmSpec } from "./hypervisor.ts";
+import { assertReadable } from "./snapshot-rules.ts";
+
+const configFile = "config.json";
+
+const ConfigSchema = z.looseObject({
+  cpus: z.looseObject({ boot_vcpus: z.number() }),
+  memory: z.looseObject({ size: z.number() }),
+  net: z.array(z.looseObject({})).nullish(),
+  vsock: z.looseObject({ socket: z.string() }),
+});
+
+/** Lends a view of the snapshot in which socket and tap are those of `spec`. */
+export async function withSnapshotFor(
+  spec: VmSpec,
+  folder: string,
+  use: (view: string) => Promise<void>,
+): Promise<void> {
+  const configPath = join(folder, configFile);
+  assertReadable(configPath);
+  const config = ConfigSchema.parse(JSON.parse(readFileSync(configPath, "utf8")));
+  const saved = `${config.cpus.boot_vcpus} vCPUs, ${config.memory.size / 2 ** 20} MiB`;
+  const asked = `${spec.vcpus} vCPUs, ${spec.memoryMib} MiB`;
+  if (saved !== asked) {
+    throw shimError("VMM_START_FAILED", `the snapshot is of a VM of ${saved}, not of ${asked}`);
+  }
+  const { nic } = spec;
+  if ((nic !== undefined) !== (config.net?.length === 1)) {
+    throw shimError("VMM_START_FAILED", "either the snapshot or the VM asked for has a NIC");
+  }
+  const view = mkdtempSync(`${spec.controlSocket}.s`);
+  try {
+    for (const name of readdirSync(folder)) {
+      if (name !== configFile) symlinkSync(join(folder, name), join(view, name));
+    }
+    const own = {
+      ...config,
+      vsock: { ...config.vsock, socket: spec.agentSocket },
+      // The MAC is the guest's, saved with its driver.
+      ...(nic === undefined ? {} : { net: config.net?.map((net) => ({ ...net, tap: nic.tap })) }),
+    };
+    writeFileSync(join(view, configFile), JSON.stringify(own), { mode: 0o600 });
+    await use(view);
+  } finally {
+    rmSync(view, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * A VM's state into a file and out of it, as a migration over a unix socket that this process holds
+ * the other end of: QEMU may neither start programs (exec:) nor, before 8.2, write the file (file:).
+ */
+import { once } from "node:events";
+import { createReadStream, createWriteStream, rmSync } from "node:fs";
+import { connect } from "node:net";
+import { pipeline } from "node:stream/promises";
+import { acceptOne } from "../../../common/sockets/accept-one.ts";
+import { shimError } from "../../errors.ts";
+import type { QmpClient } from "./qemu.ts";
+
+// A guest's memory goes through at some 500 MiB/s.
+const migrationTimeoutMs = 120_000;
+// Its default, 128 MiB/s, is meant for networks.
+const maxBandwidthBytes = 8 * 2 ** 30;
+
+/** Writes the stopped VM's state; the VM stays, stopped. Rejects with VMM_CONTROL or VMM_GONE. */
+export async function saveState(qmp: QmpClient, socketPath: string, file: string): Promise<void> {
+  const landing = await acceptOne(socketPath);
+  try {
+    await announceEvents(qmp);
+    await qmp.execute("migrate-set-parameters", { "max-bandwidth": maxBandwidthBytes });
+    const ended = migrationEnd(qmp);
+    const stored = landing.connection.then((socket) =>
+      pipeline(socket, createWriteStream(file, { mode: 0o600 })),
+    );
+    stored.catch(() => {});
+    await qmp.execute("migrate", { uri: `unix:${socketPath}` });
+    await Promise.all([stored, ended]);
+  } catch (error) {
+    rmSync(file, { force: true });
+    throw error;
+  } finally {
+    landing.close();
+  }
+}
+
+/** Reads a state into a QEMU that was started with `-incoming defer`; the VM is stopped then. */
+export async function loadState(qmp: QmpClient, socketPath: string, file: string): Promise<void> {
+  await announceEvents(qmp);
+  const ended = migrationEnd(qmp);
+  await qmp.execute("migrate-incoming", { uri: `unix:${socketPath}` });
+  try {
+    const socket = connect(socketPath);
+    await once(socket, "connect");
+    await Promise.all([pipeline(createReadStream(file), socket), ended]);
+  } finally {
+    rmSync(socketPath, { force: true });
+  }
+}
+
+function announceEvents(qmp: QmpClient): Promise<unknown> {
+  return qmp.execute("migrate-set-capabilities", {
+    capabilities: [{ capability: "events", state: true }],
+  });
+}
+
+async function migrationEnd(qmp: QmpClient): Promise<void> {
+  let status = "";
+  const end = qmp.waitFor(
+    "MIGRATION",
+    (data) => {
+      status = String(data.status);
+      return ["completed", "failed", "cancelled"].includes(status);
+    },
+    migrationTimeoutMs,
+  );
+  // Whoever waits for it may meet another error first.
+  const result = end.then(() => {
+    if (status !== "completed") {
+      throw shimError("VMM_CONTROL", `QEMU could not move the VM's state: ${status}`);
+    }
+  });
+  result.catch(() => {});
+  return result;
+}
