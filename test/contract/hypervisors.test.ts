@@ -3,7 +3,7 @@
  * Hypervisor on hardware where there is any, and Cloud Hypervisor's API played in front of QEMU.
  */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { silentLogger } from "../../common/log.ts";
@@ -214,6 +214,24 @@ describe.each(twins)("$title", (twin) => {
       expect(leftovers(none)).toEqual([]);
       rmSync(snapshot, { recursive: true });
     });
+
+    // The file's name is QEMU's.
+    const byQemu = twin.hypervisor === "qemu" || twin.played;
+    if (byQemu)
+      it("outlives a full disk", async () => {
+        const full = mkdtempSync(join(folder, "f"));
+        symlinkSync("/dev/full", join(full, "qemu-state"));
+        await vm.pause();
+        await expect(vm.snapshot(full)).rejects.toMatchObject({
+          code: "VMM_CONTROL",
+          message: expect.stringContaining("ENOSPC"),
+        });
+        expect(readdirSync(full)).toEqual([]);
+        await vm.snapshot(full);
+        await vm.resume();
+        await guest.request("hello");
+        rmSync(full, { recursive: true });
+      });
 
     it("shows no more of the host than its files and sockets", () => {
       // A pipe each for output, errors and the ready descriptor would be the shim's own.

@@ -6,8 +6,9 @@ import { once } from "node:events";
 import { createReadStream, createWriteStream, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { pipeline } from "node:stream/promises";
+import { messageOf } from "../../../common/errors.ts";
 import { acceptOne } from "../../../common/sockets/accept-one.ts";
-import { shimError } from "../../errors.ts";
+import { hasCode, shimError } from "../../errors.ts";
 import type { QmpClient } from "./qemu.ts";
 
 // A guest's memory goes through at some 500 MiB/s.
@@ -28,9 +29,10 @@ export async function saveState(qmp: QmpClient, socketPath: string, file: string
     stored.catch(() => {});
     await qmp.execute("migrate", { uri: `unix:${socketPath}` });
     await Promise.all([stored, ended]);
-  } catch (error) {
+  } catch (cause) {
     rmSync(file, { force: true });
-    throw error;
+    if (hasCode(cause, "VMM_GONE")) throw cause;
+    throw shimError("VMM_CONTROL", `cannot write ${file}: ${messageOf(cause)}`, { cause });
   } finally {
     landing.close();
   }
