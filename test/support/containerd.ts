@@ -96,6 +96,8 @@ export async function startContainerd(options: ContainerdOptions = {}): Promise<
     const [file = "", ...args] = [...enter, "containerd", "-c", configFile];
     const started = spawn(file, args, {
       stdio: ["ignore", output, output],
+      // Ctrl-C is for whoever started it, who then ends it in order.
+      detached: true,
       env: options.env ?? process.env,
     });
     child = started;
