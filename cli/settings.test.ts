@@ -11,6 +11,7 @@ describe("resolveSettings", () => {
       vmSize: "Standard_D4s_v3",
       hypervisor: "auto",
       accel: "auto",
+      require: "any",
     });
   });
 

@@ -43,6 +43,12 @@ export interface VmRecord {
   readonly memoryMib: number;
   /** Line by line arithmetic behind vcpus and memoryMib. */
   readonly sizing: readonly string[];
+  /** The VMM's limits on the host; absent where cgroups cannot be written. */
+  readonly cgroup?: {
+    readonly path: string;
+    readonly cpuMillis: number;
+    readonly memoryMib: number;
+  };
   readonly vmmPid: number;
   readonly shimPid: number;
   readonly kernelRelease: string;

@@ -1,5 +1,6 @@
 /** `katasim sandbox list|show|console`: the pods' sandboxes as the node's records and shims know them. */
 import type { Command } from "commander";
+import type { VmRecord } from "../../runtime-shim/index.ts";
 import { cliError } from "../errors.ts";
 import { interruptSignal } from "../interrupts.ts";
 import { printLog } from "../log-follower.ts";
@@ -107,6 +108,7 @@ function formatSandbox(sandbox: SandboxView): string {
     ["Shim", sandbox.shimPid === undefined ? undefined : `pid ${sandbox.shimPid}`],
     ["Resident", `${Math.round(sandbox.residentBytes / 2 ** 20)} MiB (shim and VMM)`],
     ["VM", vm && `${vm.hypervisor} ${vm.hypervisorVersion} on ${vm.accelerator}, pid ${vm.vmmPid}`],
+    ["On the host", vm && hostLimits(vm.cgroup)],
     ["Size", vm && `${vm.vcpus} vCPU, ${vm.memoryMib} MiB`],
     ...(vm?.sizing ?? []).map((line) => ["", line] as const),
     ["Kernel", vm?.kernelRelease],
@@ -119,4 +121,9 @@ function formatSandbox(sandbox: SandboxView): string {
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => `${(key && `${key}:`).padEnd(10)} ${value}\n`)
     .join("");
+}
+
+function hostLimits(cgroup: VmRecord["cgroup"]): string {
+  if (cgroup === undefined) return "without limits: cgroups could not be written";
+  return `at most ${cgroup.cpuMillis / 1000} cores and ${cgroup.memoryMib} MiB, in cgroup ${cgroup.path}`;
 }

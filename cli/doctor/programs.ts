@@ -64,6 +64,14 @@ const programs: readonly ProgramCheck[] = [
     needed: true,
   },
   {
+    id: "socat",
+    command: ["socat", "-V"],
+    version: /socat version (\S+)/,
+    debianPackage: "socat",
+    without: "kubectl port-forward does not reach trusted pods",
+    needed: false,
+  },
+  {
     id: "skopeo",
     command: ["skopeo", "--version"],
     version: /version (\S+)/,

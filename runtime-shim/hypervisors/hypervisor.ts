@@ -3,6 +3,7 @@
  * driver here, a file in `command-line/` and one in `control/`; `registry.ts` lists them.
  */
 import type { Socket } from "node:net";
+import type { VmmCgroup } from "../confinement/vmm-cgroup.ts";
 
 export type Accelerator = "kvm" | "mshv" | "tcg";
 
@@ -18,6 +19,8 @@ export interface VmSpec {
   readonly netnsPath?: string;
   /** A tap of that namespace, and the address the guest's NIC gets. */
   readonly nic?: { readonly tap: string; readonly mac: string };
+  /** Where the VMM is put, once it runs. */
+  readonly cgroup?: VmmCgroup;
   /** QEMU connects the agent's port to it; Cloud Hypervisor listens at it, in hybrid-vsock style. */
   readonly agentSocket: string;
   readonly controlSocket: string;

@@ -37,7 +37,7 @@ export interface VmmProcess
 /** Rejects with VMM_MISSING. `onEnd` closes what was opened for it, also when it cannot be started. */
 export async function startVmm(
   program: VmmProgram,
-  spec: Pick<VmSpec, "consoleLog" | "pidFile">,
+  spec: Pick<VmSpec, "cgroup" | "consoleLog" | "pidFile">,
   { log, onEnd }: { readonly log: Logger; onEnd(): void },
 ): Promise<VmmProcess> {
   const { name, argv } = program;
@@ -54,6 +54,7 @@ export async function startVmm(
     consoleLog.close();
     throw shimError("VMM_MISSING", `cannot execute ${argv[0]}: ${messageOf(cause)}`, { cause });
   }
+  joinCgroup(spec.cgroup, child.pid, log);
   writePidFile(spec.pidFile, child.pid);
   log.info({ pid: child.pid, argv }, "VMM started");
   const state = createVmmState();
@@ -80,6 +81,16 @@ export async function startVmm(
       await exited;
     },
   };
+}
+
+/** At once: what it takes before that is not counted. */
+function joinCgroup(cgroup: VmSpec["cgroup"], pid: number, log: Logger): void {
+  try {
+    cgroup?.add(pid);
+  } catch (error) {
+    // It may have ended already, which is told elsewhere.
+    log.warn({ pid, error: messageOf(error) }, "the VMM is not in its cgroup");
+  }
 }
 
 /** Rejects with VMM_MISSING and what to do. */

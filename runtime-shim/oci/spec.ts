@@ -64,6 +64,7 @@ export const SpecSchema = z.object({
   annotations: z.record(z.string(), z.string()).nullish(),
   linux: z
     .object({
+      cgroupsPath: z.string().nullish(),
       namespaces: z.array(z.object({ type: z.string(), path: z.string().nullish() })).nullish(),
       sysctl: z.record(z.string(), z.string()).nullish(),
       resources: LinuxResourcesSchema.nullish(),

@@ -5,8 +5,16 @@
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import { type Paths, resolvePaths } from "../../common/paths.ts";
+import {
+  createVmmCgroup,
+  removeVmmCgroup,
+  type VmmCgroup,
+  type VmmLimits,
+  vmmCgroupPath,
+} from "../confinement/vmm-cgroup.ts";
 import { createRootfsCache, type RootfsCache } from "../disks/rootfs-cache.ts";
 import { shimError } from "../errors.ts";
 import type { GuestClient, GuestListener } from "../guest-client/client.ts";
@@ -50,36 +58,43 @@ export interface SandboxInput {
   readonly limits: PodLimits;
   readonly hostname: string;
   readonly netnsPath: string | undefined;
+  /** `linux.cgroupsPath` of the sandbox's spec. */
+  readonly cgroupsPath: string | undefined;
   readonly listener: GuestListener;
   readonly log: Logger;
   readonly signal?: AbortSignal;
 }
 
-// The VMM's own memory beside the guest's: code, translation buffers, device state.
-const vmmOverheadMib = 64;
+// The VMM's own memory beside the guest's: code, device state, the page cache of its disks; and in
+// software the cache of translated code.
+const vmmOverheadMib = { hardware: 192, software: 320 };
 
 /** Rejects with the reason in words; nothing is left behind then. */
 export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
   const { state, options, log } = input;
   const size = sizeVm(sizingProfiles[options.sizingProfile], input.limits);
-  assertHostMemory(size.memoryMib);
   const guestDir = options.guestDir ?? userPaths().guest;
   const files = findGuestFiles(guestDir);
   const probeCacheDir = options.probeCacheDir ?? guestDir;
   const choice = await chooseHypervisor(options, { log, probeCacheDir });
+  const { accelerator } = choice;
+  const overheadMib = vmmOverheadMib[accelerator === "tcg" ? "software" : "hardware"];
+  assertHostMemory(size.memoryMib + overheadMib);
   const sockets = socketPaths(state.socketPrefix);
   const undo: Array<() => Promise<void>> = [];
   let vm: RunningVm | undefined;
   try {
-    const network = await connectNetwork(input, undo);
+    const cgroup = confine(input, { ...size, memoryMib: size.memoryMib + overheadMib }, undo);
+    const network = await connectNetwork(input, cgroup, undo);
     vm = await choice.hypervisor.start({
       id: state.groupId,
       vcpus: size.vcpus,
       memoryMib: size.memoryMib,
-      accelerator: choice.accelerator,
+      accelerator,
       kernel: files.kernel,
       initrd: files.initrd,
       ...(input.netnsPath === undefined ? {} : { netnsPath: input.netnsPath }),
+      ...(cgroup === undefined ? {} : { cgroup }),
       ...(network === undefined ? {} : { nic: { tap: tapName, mac: network.mac } }),
       agentSocket: sockets.agent,
       controlSocket: sockets.control,
@@ -90,14 +105,14 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
     const booted = await bootGuest(vm, { hostname: input.hostname, network }, input);
     const dial = await startDialServer(sockets.dial, booted.guest);
     undo.unshift(() => dial.close());
-    const record = vmRecord(vm, booted, choice, size, state, sockets.dial);
+    const record = vmRecord(vm, booted, choice, size, state, cgroup);
     writeVmRecord(state.bundle, record);
     log.info({ record }, "sandbox booted");
     const roots = createRootfsCache({
       folder: options.rootfsCacheDir ?? userPaths().rootfs,
       maxBytes: options.rootfsCacheMib * 2 ** 20,
     });
-    return createSandbox(vm, booted.guest, record, roots, undo, dial);
+    return createSandbox(vm, booted.guest, record, roots, cgroup, undo, dial);
   } catch (error) {
     for (const step of undo) await step().catch(() => {});
     throw error;
@@ -109,6 +124,7 @@ function createSandbox(
   guest: GuestClient,
   record: VmRecord,
   roots: RootfsCache,
+  cgroup: VmmCgroup | undefined,
   undo: ReadonlyArray<() => Promise<void>>,
   dial: DialServer,
 ): Sandbox {
@@ -128,13 +144,14 @@ function createSandbox(
     await vm.stop();
   });
   const ended = vm.exited.then(async (exit) => {
-    guest.close(exit.reason);
+    // The folder goes with the teardown, and what it tells.
+    const reason = (cgroup?.oomKills() ?? 0) > 0 ? hostOomReason(cgroup, exit.reason) : exit.reason;
+    guest.close(reason);
     await dial.close().catch(() => {});
     await teardown();
     if (stopAsked) return {};
     return {
-      reason:
-        brokenGuest === undefined ? exit.reason : `the sandbox's guest failed: ${brokenGuest}`,
+      reason: brokenGuest === undefined ? reason : `the sandbox's guest failed: ${brokenGuest}`,
     };
   });
 
@@ -184,16 +201,41 @@ function createSandbox(
   };
 }
 
+function hostOomReason(cgroup: VmmCgroup | undefined, reason: string): string {
+  return `${reason}, because it needed more than the ${cgroup?.limits.memoryMib} MiB that this machine allows the sandbox`;
+}
+
+/** The VMM's cgroup; undefined, with a warning, where this process cannot make one. */
+function confine(
+  { state, cgroupsPath, log }: SandboxInput,
+  limits: VmmLimits,
+  undo: Array<() => Promise<void>>,
+): VmmCgroup | undefined {
+  try {
+    const path = vmmCgroupPath(cgroupsPath, state.groupId);
+    const { cpuMillis, memoryMib } = limits;
+    const cgroup = createVmmCgroup(path, { cpuMillis, memoryMib });
+    undo.unshift(() => removeVmmCgroup(cgroup.folders));
+    // For a `delete` that finds this process dead.
+    writeShimState({ ...state, cgroupFolders: cgroup.folders });
+    return cgroup;
+  } catch (error) {
+    log.warn({ error: messageOf(error) }, "the VMM runs without limits of its own on this machine");
+    return undefined;
+  }
+}
+
 async function connectNetwork(
   { netnsPath, state }: SandboxInput,
+  cgroup: VmmCgroup | undefined,
   undo: Array<() => Promise<void>>,
 ): Promise<PodInterface | undefined> {
   if (netnsPath === undefined) return undefined;
   const network = await connectTap(netnsPath);
   if (network === undefined) return undefined;
   undo.unshift(() => disconnectTap(netnsPath, network.name));
-  // For a `delete` that finds this process dead.
-  writeShimState({ ...state, netnsPath, podInterface: network.name });
+  const cgroupFolders = cgroup === undefined ? {} : { cgroupFolders: cgroup.folders };
+  writeShimState({ ...state, ...cgroupFolders, netnsPath, podInterface: network.name });
   return network;
 }
 
@@ -203,9 +245,10 @@ function vmRecord(
   { hypervisor, accelerator }: HypervisorChoice,
   size: VmSize,
   state: ShimState,
-  dialSocket: string,
+  cgroup: VmmCgroup | undefined,
 ): VmRecord {
   return {
+    ...(cgroup === undefined ? {} : { cgroup: { path: cgroup.path, ...cgroup.limits } }),
     hypervisor: hypervisor.name,
     hypervisorVersion: vm.version,
     accelerator,
@@ -219,19 +262,19 @@ function vmRecord(
     startKind: "cold",
     bootMs: booted.bootMs,
     consoleLog: join(state.bundle, consoleLogFile),
-    dialSocket,
+    dialSocket: socketPaths(state.socketPrefix).dial,
     argv: vm.argv,
   };
 }
 
 /** Guest memory is taken as it is touched, so this catches only what can never fit. */
-function assertHostMemory(memoryMib: number): void {
+function assertHostMemory(neededMib: number): void {
   const match = /^MemAvailable:\s+(\d+) kB/m.exec(readFileSync("/proc/meminfo", "utf8"));
   const availableMib = Math.floor(Number(match?.[1] ?? Number.MAX_SAFE_INTEGER) / 1024);
-  if (memoryMib + vmmOverheadMib <= availableMib) return;
+  if (neededMib <= availableMib) return;
   throw shimError(
     "HOST_MEMORY",
-    `the sandbox's VM needs ${memoryMib} MiB and this machine has ${availableMib} MiB available`,
+    `the sandbox's VM needs ${neededMib} MiB and this machine has ${availableMib} MiB available`,
     { hint: "lower the pod's memory limits or delete other pods" },
   );
 }

@@ -24,6 +24,8 @@ export interface ShimState {
   /** Network namespace the tap is in, once there is one. */
   readonly netnsPath?: string;
   readonly podInterface?: string;
+  /** Folders of the VMM's cgroup, deepest first. */
+  readonly cgroupFolders?: readonly string[];
 }
 
 const fileName = "shim.json";

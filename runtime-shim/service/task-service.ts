@@ -66,6 +66,7 @@ export function createTaskService(dependencies: {
       limits: podLimits(spec),
       hostname: (spec.hostname || state.groupId).slice(0, 64),
       netnsPath: networkNamespace(spec),
+      cgroupsPath: spec.linux?.cgroupsPath ?? undefined,
       listener: { exited: tasks.guestExited, oom: tasks.guestOom },
       log,
       signal,

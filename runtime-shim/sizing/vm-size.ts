@@ -19,6 +19,8 @@ export interface PodLimits {
 export interface VmSize {
   readonly vcpus: number;
   readonly memoryMib: number;
+  /** CPU time the VM may take, in thousandths of a core: before the rounding up to whole vCPUs. */
+  readonly cpuMillis: number;
   /** One sentence per line: profile, vCPUs, memory. */
   readonly lines: readonly string[];
 }
@@ -33,6 +35,7 @@ export function sizeVm(profile: SizingProfile, limits: PodLimits): VmSize {
   return {
     vcpus: vcpus.value,
     memoryMib: memory.value,
+    cpuMillis: cpuMillisOf(profile, limits, vcpus.value),
     lines: [`profile ${profile.name}: ${profile.source}`, vcpus.line, memory.line],
   };
 }
@@ -58,6 +61,13 @@ export function podLimitsFromAmounts(cpuMillis?: number, memoryBytes?: number): 
       : { cpuQuotaUs: cpuMillis * 100, cpuPeriodUs: defaultPeriodUs }),
     ...(memoryBytes === undefined ? {} : { memoryBytes }),
   };
+}
+
+function cpuMillisOf(profile: SizingProfile, limits: PodLimits, vcpus: number): number {
+  const quota = limits.cpuQuotaUs ?? 0;
+  const period = limits.cpuPeriodUs || defaultPeriodUs;
+  if (quota <= 0 || period < 0) return vcpus * 1000;
+  return Math.ceil(profile.baseVcpus * 1000 + (quota * 1000) / period);
 }
 
 interface Step {

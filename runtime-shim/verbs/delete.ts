@@ -10,6 +10,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { killByPidFile, readPidFile } from "../../common/process/process-identity.ts";
 import { DeleteResponseSchema } from "../../proto/containerd/gen/task_pb.js";
 import type { ShimArguments } from "../arguments.ts";
+import { removeVmmCgroup } from "../confinement/vmm-cgroup.ts";
 import { removeRootFiles } from "../disks/root-disks.ts";
 import { disconnectTap } from "../network/tcfilter.ts";
 import {
@@ -36,6 +37,7 @@ export async function deleteTask({ id, bundle }: ShimArguments): Promise<Uint8Ar
     if (state.netnsPath !== undefined && state.podInterface !== undefined) {
       await disconnectTap(state.netnsPath, state.podInterface);
     }
+    await removeVmmCgroup(state.cgroupFolders ?? []);
     for (const path of Object.values(socketPaths(state.socketPrefix)))
       rmSync(path, { force: true });
   }

@@ -10,6 +10,7 @@ needed_programs=(
 	runc:runc
 	skopeo:skopeo
 	umoci:umoci
+	socat:socat
 	ip:iproute2
 	tc:iproute2
 	mount:mount

@@ -22,7 +22,7 @@ export async function removePodCgroup(instance: string, podUid: string): Promise
   await Promise.all(
     trees.map(async (tree) => {
       const pod = join(tree, podCgroup(instance, podUid));
-      if (!existsSync(pod)) return;
+      // The shim may have removed the pod's folder with its own, and left the node's to us.
       for (const name of await folders(pod)) await rmdir(join(pod, name)).catch(() => undefined);
       await rmdir(pod).catch(() => undefined);
       await rmdir(join(tree, `katasim-${instance}`)).catch(() => undefined);

@@ -2,9 +2,14 @@
 
 export function sandboxSpec(
   id: string,
-  options: { readonly netnsPath?: string; readonly memoryBytes?: number } = {},
+  options: {
+    readonly netnsPath?: string;
+    readonly memoryBytes?: number;
+    readonly cpuQuotaUs?: number;
+    readonly cgroupsPath?: string;
+  } = {},
 ): object {
-  const { netnsPath, memoryBytes } = options;
+  const { netnsPath, memoryBytes, cpuQuotaUs, cgroupsPath } = options;
   return {
     ociVersion: "1.0.2",
     hostname: id,
@@ -14,8 +19,17 @@ export function sandboxSpec(
       ...(memoryBytes === undefined
         ? {}
         : { "io.kubernetes.cri.sandbox-memory": String(memoryBytes) }),
+      ...(cpuQuotaUs === undefined
+        ? {}
+        : {
+            "io.kubernetes.cri.sandbox-cpu-quota": String(cpuQuotaUs),
+            "io.kubernetes.cri.sandbox-cpu-period": "100000",
+          }),
     },
-    linux: { namespaces: netnsPath === undefined ? [] : [{ type: "network", path: netnsPath }] },
+    linux: {
+      ...(cgroupsPath === undefined ? {} : { cgroupsPath }),
+      namespaces: netnsPath === undefined ? [] : [{ type: "network", path: netnsPath }],
+    },
   };
 }
 
