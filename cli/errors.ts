@@ -8,6 +8,10 @@ const cliErrors = {
   INPUT_INVALID: { kind: "user", exitCode: 2 },
   KUBECONFIG_INVALID: { kind: "user", exitCode: 2 },
   KUBECONFIG_LOCKED: { kind: "environment", exitCode: 1 },
+  /** containerd's configuration cannot be read or added to. */
+  CONTAINERD_CONFIG: { kind: "user", exitCode: 2 },
+  /** containerd has a runtime of that name from somebody else. */
+  HANDLER_TAKEN: { kind: "user", exitCode: 1 },
   /** Asked about something that is not there. */
   NOT_FOUND: { kind: "user", exitCode: 4 },
   NOT_RUNNING: { kind: "user", exitCode: 4 },

@@ -1,5 +1,6 @@
 /** The command tree and its global flags; one file per verb in `commands/` fills in the rest. */
 import { Command, CommanderError, Option } from "commander";
+import { addContainerd } from "./commands/containerd.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addDown } from "./commands/down.ts";
 import { addImage } from "./commands/image.ts";
@@ -95,6 +96,7 @@ Examples:
   addKubeconfig(program, bind);
   addSandbox(program, bind);
   addRuntime(program, bind);
+  addContainerd(program, bind);
   addImage(program, bind);
   addSize(program, bind);
   addVersion(program, bind);
