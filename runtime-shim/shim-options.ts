@@ -4,7 +4,8 @@
  * Without options (plain `ctr run`) every field has a default.
  */
 import { z } from "zod";
-import { requirements } from "./hypervisors/ladder.ts";
+import { egressChoices } from "./hypervisors/hypervisor.ts";
+import { type GuestNetwork, networkChoices, requirements } from "./hypervisors/ladder.ts";
 
 export const ShimOptionsSchema = z.strictObject({
   /** Folder with vmlinux, initramfs.cpio and release.json; default: the cache folder of this user. */
@@ -16,6 +17,18 @@ export const ShimOptionsSchema = z.strictObject({
   accel: z.enum(["auto", "kvm", "mshv", "tcg"]).default("auto"),
   /** What the rung that is taken must be; a sandbox on a weaker one is refused. */
   require: z.enum(requirements).default("any"),
+  /**
+   * "netns": a tap beside the interface of the spec's network namespace; no NIC where there is none.
+   * "user": a network that QEMU plays for this guest, with the address of the annotation
+   * `katasim.dev/address` ("10.0.2.15/24" without one); nothing reaches the guest through it.
+   * "none": no NIC.
+   */
+  network: z.enum(networkChoices).default("netns"),
+  /**
+   * Where a guest on the "user" network gets to: nowhere, or wherever the VMM's user does, this
+   * machine's loopback (by the gateway) included.
+   */
+  egress: z.enum(egressChoices).default("none"),
   /** Folder for the shim's, VMM's and guest's sockets; default: the sandbox bundle. */
   socketDir: z.string().optional(),
   /** JSON log lines of the shim; default: the bundle's `log` FIFO. */
@@ -39,6 +52,7 @@ export interface VmRecord {
   readonly hypervisor: string;
   readonly hypervisorVersion: string;
   readonly accelerator: string;
+  readonly network: GuestNetwork;
   readonly vcpus: number;
   readonly memoryMib: number;
   /** Line by line arithmetic behind vcpus and memoryMib. */

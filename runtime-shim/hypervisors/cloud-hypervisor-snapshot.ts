@@ -13,6 +13,7 @@ import {
 import { join } from "node:path";
 import { z } from "zod";
 import { shimError } from "../errors.ts";
+import { tapOf } from "./command-line/cloud-hypervisor.ts";
 import type { VmSpec } from "./hypervisor.ts";
 import { assertReadable } from "./snapshot-rules.ts";
 
@@ -52,7 +53,9 @@ export async function withSnapshotFor(
       ...config,
       vsock: { ...config.vsock, socket: spec.agentSocket },
       // The MAC is the guest's, saved with its driver.
-      ...(nic === undefined ? {} : { net: config.net?.map((net) => ({ ...net, tap: nic.tap })) }),
+      ...(nic === undefined
+        ? {}
+        : { net: config.net?.map((net) => ({ ...net, tap: tapOf(nic).tap })) }),
     };
     writeFileSync(join(view, configFile), JSON.stringify(own), { mode: 0o600 });
     await use(view);

@@ -4,8 +4,21 @@
  */
 import type { Socket } from "node:net";
 import type { VmmCgroup } from "../confinement/vmm-cgroup.ts";
+import type { UserNetwork } from "../network/user-network.ts";
 
 export type Accelerator = "kvm" | "mshv" | "tcg";
+
+export type Nic =
+  /** A tap of the VMM's network namespace. */
+  | { readonly kind: "tap"; readonly mac: string; readonly tap: string }
+  /** A network that the VMM plays for this guest alone; QEMU can. */
+  | ({ readonly kind: "user"; readonly mac: string; readonly egress: Egress } & Pick<
+      UserNetwork,
+      "subnet" | "gateway" | "nameserver"
+    >);
+
+export const egressChoices = ["none", "open"] as const;
+export type Egress = (typeof egressChoices)[number];
 
 export interface VmSpec {
   /** The sandbox's id. */
@@ -15,10 +28,9 @@ export interface VmSpec {
   readonly accelerator: Accelerator;
   readonly kernel: string;
   readonly initrd: string;
-  /** Path of a network namespace the VMM runs in; absent = no NIC and the shim's own namespace. */
+  /** Path of a network namespace the VMM runs in; absent = the shim's own. */
   readonly netnsPath?: string;
-  /** A tap of that namespace, and the address the guest's NIC gets. */
-  readonly nic?: { readonly tap: string; readonly mac: string };
+  readonly nic?: Nic;
   /** Where the VMM is put, once it runs. */
   readonly cgroup?: VmmCgroup;
   /** QEMU connects the agent's port to it; Cloud Hypervisor listens at it, in hybrid-vsock style. */

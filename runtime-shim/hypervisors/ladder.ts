@@ -25,6 +25,13 @@ export function rungName({ hypervisor, accelerator }: Rung): string {
   return `${hypervisor}/${accelerator}`;
 }
 
+export const networkChoices = ["netns", "user", "none"] as const;
+/** Where a guest's NIC leads: into the pod's network namespace, into a network the VMM plays, or nowhere. */
+export type GuestNetwork = (typeof networkChoices)[number];
+
+export const noUserNetwork = "Cloud Hypervisor has no user-mode network";
+export const userNetworkRemedy = "run katasim as root with --network cni; QEMU's rungs do without";
+
 export interface RungStatus extends Rung {
   readonly usable: boolean;
   /** One sentence: what was done and what came of it. */

@@ -2,7 +2,12 @@
 import type { Logger } from "../../common/log.ts";
 import { createCloudHypervisor } from "./cloud-hypervisor.ts";
 import type { Accelerator, Hypervisor } from "./hypervisor.ts";
-import { chooseRung, type HypervisorName, type LadderOptions } from "./ladder.ts";
+import {
+  chooseRung,
+  type GuestNetwork,
+  type HypervisorName,
+  type LadderOptions,
+} from "./ladder.ts";
 import { probeRung } from "./probe/probe.ts";
 import { createQemu } from "./qemu.ts";
 
@@ -22,11 +27,11 @@ const drivers: Readonly<Record<HypervisorName, CreateHypervisor>> = {
 
 /** Rejects with ACCELERATOR_UNUSABLE or RUNG_REQUIRED. */
 export async function chooseHypervisor(
-  options: LadderOptions,
+  options: LadderOptions & { readonly network: GuestNetwork },
   { log, probeCacheDir }: { readonly log: Logger; readonly probeCacheDir: string },
 ): Promise<HypervisorChoice> {
   const { hypervisor, accelerator, explanation } = await chooseRung(options, (rung) =>
-    probeRung(rung, probeCacheDir),
+    probeRung(rung, probeCacheDir, options.network),
   );
   return { hypervisor: drivers[hypervisor]({ log }), accelerator, explanation };
 }

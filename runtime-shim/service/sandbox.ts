@@ -20,10 +20,11 @@ import { shimError } from "../errors.ts";
 import type { GuestClient, GuestListener } from "../guest-client/client.ts";
 import { type DialServer, startDialServer } from "../guest-client/dial-server.ts";
 import { findGuestFiles } from "../hypervisors/guest-files.ts";
-import type { Disk, RunningVm } from "../hypervisors/hypervisor.ts";
+import type { Disk, Nic, RunningVm } from "../hypervisors/hypervisor.ts";
 import { chooseHypervisor, type HypervisorChoice } from "../hypervisors/registry.ts";
 import type { PodInterface } from "../network/interface.ts";
 import { connectTap, disconnectTap, tapName } from "../network/tcfilter.ts";
+import { userNetwork } from "../network/user-network.ts";
 import type { ShimOptions, VmRecord } from "../shim-options.ts";
 import { sizingProfiles } from "../sizing/profiles.ts";
 import { type PodLimits, sizeVm, type VmSize } from "../sizing/vm-size.ts";
@@ -58,6 +59,8 @@ export interface SandboxInput {
   readonly limits: PodLimits;
   readonly hostname: string;
   readonly netnsPath: string | undefined;
+  /** What its guest's address is to be on a user-mode network. */
+  readonly address: string | undefined;
   /** `linux.cgroupsPath` of the sandbox's spec. */
   readonly cgroupsPath: string | undefined;
   readonly listener: GuestListener;
@@ -95,17 +98,17 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
       initrd: files.initrd,
       ...(input.netnsPath === undefined ? {} : { netnsPath: input.netnsPath }),
       ...(cgroup === undefined ? {} : { cgroup }),
-      ...(network === undefined ? {} : { nic: { tap: tapName, mac: network.mac } }),
+      ...(network === undefined ? {} : { nic: network.nic }),
       agentSocket: sockets.agent,
       controlSocket: sockets.control,
       consoleLog: join(state.bundle, consoleLogFile),
       pidFile: join(state.bundle, vmmPidFile),
     });
     undo.unshift(vm.stop);
-    const booted = await bootGuest(vm, { hostname: input.hostname, network }, input);
+    const booted = await bootGuest(vm, { hostname: input.hostname, network: network?.pod }, input);
     const dial = await startDialServer(sockets.dial, booted.guest);
     undo.unshift(() => dial.close());
-    const record = vmRecord(vm, booted, choice, size, state, cgroup);
+    const record = vmRecord(vm, booted, choice, size, input, cgroup);
     writeVmRecord(state.bundle, record);
     log.info({ record }, "sandbox booted");
     const roots = createRootfsCache({
@@ -225,18 +228,27 @@ function confine(
   }
 }
 
+interface GuestNic {
+  readonly nic: Nic;
+  readonly pod: PodInterface;
+}
+
 async function connectNetwork(
-  { netnsPath, state }: SandboxInput,
+  { netnsPath, address, state, options }: SandboxInput,
   cgroup: VmmCgroup | undefined,
   undo: Array<() => Promise<void>>,
-): Promise<PodInterface | undefined> {
-  if (netnsPath === undefined) return undefined;
-  const network = await connectTap(netnsPath);
-  if (network === undefined) return undefined;
-  undo.unshift(() => disconnectTap(netnsPath, network.name));
+): Promise<GuestNic | undefined> {
+  if (options.network === "user") {
+    const { pod, ...network } = userNetwork(address);
+    return { pod, nic: { kind: "user", mac: pod.mac, egress: options.egress, ...network } };
+  }
+  if (options.network === "none" || netnsPath === undefined) return undefined;
+  const pod = await connectTap(netnsPath);
+  if (pod === undefined) return undefined;
+  undo.unshift(() => disconnectTap(netnsPath, pod.name));
   const cgroupFolders = cgroup === undefined ? {} : { cgroupFolders: cgroup.folders };
-  writeShimState({ ...state, ...cgroupFolders, netnsPath, podInterface: network.name });
-  return network;
+  writeShimState({ ...state, ...cgroupFolders, netnsPath, podInterface: pod.name });
+  return { pod, nic: { kind: "tap", mac: pod.mac, tap: tapName } };
 }
 
 function vmRecord(
@@ -244,7 +256,7 @@ function vmRecord(
   booted: BootedGuest,
   { hypervisor, accelerator }: HypervisorChoice,
   size: VmSize,
-  state: ShimState,
+  { state, options }: SandboxInput,
   cgroup: VmmCgroup | undefined,
 ): VmRecord {
   return {
@@ -252,6 +264,7 @@ function vmRecord(
     hypervisor: hypervisor.name,
     hypervisorVersion: vm.version,
     accelerator,
+    network: options.network,
     vcpus: size.vcpus,
     memoryMib: size.memoryMib,
     sizing: size.lines,

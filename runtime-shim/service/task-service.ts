@@ -7,6 +7,7 @@ import type { Logger } from "../../common/log.ts";
 import * as events from "../../proto/containerd/gen/events_pb.js";
 import type { Task as TaskServiceDescriptor } from "../../proto/containerd/gen/task_pb.js";
 import { shimError } from "../errors.ts";
+import { addressAnnotation } from "../network/user-network.ts";
 import { resourceFields } from "../oci/oci-to-guest.ts";
 import { LinuxResourcesSchema, ProcessSchema, readSpec } from "../oci/spec.ts";
 import type { CallContext, ServiceHandlers } from "../ttrpc/server.ts";
@@ -66,6 +67,7 @@ export function createTaskService(dependencies: {
       limits: podLimits(spec),
       hostname: (spec.hostname || state.groupId).slice(0, 64),
       netnsPath: networkNamespace(spec),
+      address: spec.annotations?.[addressAnnotation],
       cgroupsPath: spec.linux?.cgroupsPath ?? undefined,
       listener: { exited: tasks.guestExited, oom: tasks.guestOom },
       log,

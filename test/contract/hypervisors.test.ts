@@ -13,6 +13,7 @@ import type { Hypervisor, RunningVm, VmSpec } from "../../runtime-shim/hyperviso
 import { type Rung, rungName } from "../../runtime-shim/hypervisors/ladder.ts";
 import { probeRung } from "../../runtime-shim/hypervisors/probe/probe.ts";
 import { createQemu } from "../../runtime-shim/hypervisors/qemu.ts";
+import { userNetwork } from "../../runtime-shim/network/user-network.ts";
 import { bootGuest } from "../../runtime-shim/service/boot-guest.ts";
 import {
   type FakeCloudHypervisor,
@@ -232,6 +233,28 @@ describe.each(twins)("$title", (twin) => {
         await guest.request("hello");
         rmSync(full, { recursive: true });
       });
+
+    it("gives the guest a network of its own, or says that it cannot", async () => {
+      const { pod, ...network } = userNetwork("10.244.0.9/24");
+      const nic = { kind: "user", mac: pod.mac, egress: "none", ...network } as const;
+      const own = newSpec(twin.accelerator, { nic });
+      if (twin.hypervisor === "cloud-hypervisor") {
+        await expect(hypervisor.start(own)).rejects.toThrow(
+          "Cloud Hypervisor has no user-mode network",
+        );
+        expect(leftovers(own)).toEqual([]);
+        return;
+      }
+      const networked = await hypervisor.start(own);
+      try {
+        // The guest refuses an interface that it does not find by its MAC.
+        const identity = { hostname: "networked", network: pod };
+        const booted = await bootGuest(networked, identity, { log, listener });
+        booted.guest.close("looked at");
+      } finally {
+        await networked.stop();
+      }
+    });
 
     it("shows no more of the host than its files and sockets", () => {
       // A pipe each for output, errors and the ready descriptor would be the shim's own.

@@ -30,8 +30,12 @@ export function shimOptions(folder: string) {
 
 export function createShimScene(folder: string) {
   return {
-    openDriver: (name: string) =>
-      createShimDriver({ shim, folder: join(folder, name), shimOptions: shimOptions(folder) }),
+    openDriver: (name: string, more: object = {}) =>
+      createShimDriver({
+        shim,
+        folder: join(folder, name),
+        shimOptions: { ...shimOptions(folder), ...more },
+      }),
     async newSandbox(target: ShimDriver, id: string, spec = sandboxSpec(id)) {
       await target.start(id, spec);
       const bundle = target.bundleOf(id);

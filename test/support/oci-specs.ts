@@ -7,6 +7,7 @@ export function sandboxSpec(
     readonly memoryBytes?: number;
     readonly cpuQuotaUs?: number;
     readonly cgroupsPath?: string;
+    readonly annotations?: Readonly<Record<string, string>>;
   } = {},
 ): object {
   const { netnsPath, memoryBytes, cpuQuotaUs, cgroupsPath } = options;
@@ -14,6 +15,7 @@ export function sandboxSpec(
     ociVersion: "1.0.2",
     hostname: id,
     annotations: {
+      ...options.annotations,
       "io.kubernetes.cri.container-type": "sandbox",
       "io.kubernetes.cri.sandbox-id": id,
       ...(memoryBytes === undefined

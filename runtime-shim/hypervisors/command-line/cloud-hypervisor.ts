@@ -2,7 +2,9 @@
  * VmSpec → command line of cloud-hypervisor, and the VmConfig it is given over its API
  * (cloud-hypervisor/cloud-hypervisor vmm/src/api/openapi/cloud-hypervisor.yaml). Pure.
  */
-import type { VmSpec } from "../hypervisor.ts";
+import { shimError } from "../../errors.ts";
+import type { Nic, VmSpec } from "../hypervisor.ts";
+import { noUserNetwork, userNetworkRemedy } from "../ladder.ts";
 import { kernelParameters } from "./kernel-parameters.ts";
 import { wrappers } from "./wrappers.ts";
 
@@ -33,6 +35,12 @@ export function cloudHypervisorConfig(spec: VmSpec): object {
     serial: { mode: "Tty" },
     console: { mode: "Off" },
     vsock: { cid: guestCid, socket: spec.agentSocket },
-    ...(spec.nic === undefined ? {} : { net: [{ tap: spec.nic.tap, mac: spec.nic.mac }] }),
+    ...(spec.nic === undefined ? {} : { net: [tapOf(spec.nic)] }),
   };
+}
+
+/** Throws NETWORK for what it cannot do. */
+export function tapOf(nic: Nic): { readonly tap: string; readonly mac: string } {
+  if (nic.kind === "tap") return { tap: nic.tap, mac: nic.mac };
+  throw shimError("NETWORK", `${noUserNetwork} of its own for a VM`, { hint: userNetworkRemedy });
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { VmSpec } from "../hypervisor.ts";
+import { userNetwork } from "../../network/user-network.ts";
+import type { Nic, VmSpec } from "../hypervisor.ts";
 import { qemuArguments, qemuCommandLine } from "./qemu.ts";
 
 const spec: VmSpec = {
@@ -10,7 +11,7 @@ const spec: VmSpec = {
   kernel: "/g/vmlinux",
   initrd: "/g/initramfs.cpio",
   netnsPath: "/run/netns/pod",
-  nic: { tap: "ktap0", mac: "0a:58:0a:f4:00:05" },
+  nic: { kind: "tap", tap: "ktap0", mac: "0a:58:0a:f4:00:05" },
   agentSocket: "/s/a.agent",
   controlSocket: "/s/a.qmp",
   consoleLog: "/b/console.log",
@@ -47,6 +48,16 @@ describe("QEMU's command line", () => {
     const { netnsPath: _, nic: __, ...bare } = spec;
     const argv = qemuCommandLine(bare);
     expect(argv.join(" ")).not.toMatch(/nsenter|virtio-net|tap/);
+  });
+
+  it("plays a network for a guest that has no namespace, closed unless asked otherwise", () => {
+    const { pod, ...network } = userNetwork("10.244.0.5/24");
+    const closed = { kind: "user", mac: pod.mac, egress: "none", ...network } as const;
+    const netdevs = (nic: Nic) => valuesOf(qemuArguments({ ...spec, nic }), "-netdev");
+    expect(netdevs(closed)).toEqual([
+      "user,id=net,ipv6=off,net=10.244.0.0/24,host=10.244.0.1,dns=10.244.0.254,restrict=on",
+    ]);
+    expect(netdevs({ ...closed, egress: "open" })[0]).toMatch(/,restrict=off$/);
   });
 
   it("takes hardware virtualization with the host's CPU", () => {

@@ -3,7 +3,7 @@
  * VM can later be restored into the same list.
  */
 import { agentPortName } from "../../guest-client/protocol.ts";
-import type { VmSpec } from "../hypervisor.ts";
+import type { Nic, VmSpec } from "../hypervisor.ts";
 import { kernelParameters } from "./kernel-parameters.ts";
 import { wrappers } from "./wrappers.ts";
 
@@ -60,10 +60,20 @@ export function qemuArguments(spec: VmSpec): readonly string[] {
 function networkArguments({ nic }: VmSpec): readonly string[] {
   if (nic === undefined) return [];
   return [
-    ...["-netdev", `tap,id=net,ifname=${nic.tap},script=no,downscript=no`],
+    ...["-netdev", backend(nic)],
     // No option ROM: the guest never boots from the network.
     ...["-device", `virtio-net-pci,netdev=net,mac=${nic.mac},bus=pcie.0,addr=0x3,romfile=`],
   ];
+}
+
+function backend(nic: Nic): string {
+  if (nic.kind === "tap") return `tap,id=net,ifname=${nic.tap},script=no,downscript=no`;
+  const { subnet, gateway, nameserver, egress } = nic;
+  return [
+    `user,id=net,ipv6=off,net=${subnet},host=${gateway},dns=${nameserver}`,
+    // Open, it leads to all that QEMU's user reaches, and by the gateway to this machine's loopback.
+    `restrict=${egress === "none" ? "on" : "off"}`,
+  ].join(",");
 }
 
 /** QEMU splits option values at commas; a doubled comma stands for one. */

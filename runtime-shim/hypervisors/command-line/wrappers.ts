@@ -2,6 +2,7 @@
 import type { VmSpec } from "../hypervisor.ts";
 
 export function wrappers({ netnsPath }: Pick<VmSpec, "netnsPath">): readonly string[] {
+  const isRoot = process.getuid?.() === 0;
   return [
     ...(netnsPath === undefined ? [] : ["nsenter", `--net=${netnsPath}`, "--"]),
     // Without root's powers but one: kernel and images may lie below a user's private folder. And
@@ -9,7 +10,8 @@ export function wrappers({ netnsPath }: Pick<VmSpec, "netnsPath">): readonly str
     "setpriv",
     "--no-new-privs",
     "--inh-caps=-all",
-    "--bounding-set=-all,+dac_read_search",
+    // Another user has none of these, and may not even give them up.
+    ...(isRoot ? ["--bounding-set=-all,+dac_read_search"] : []),
     "--pdeathsig=SIGKILL",
     "--",
   ];

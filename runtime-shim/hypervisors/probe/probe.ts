@@ -8,7 +8,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "../../../common/errors.ts";
 import { findProgram } from "../../../common/process/find-program.ts";
-import { ladder, type Rung, type RungStatus, rungName } from "../ladder.ts";
+import {
+  type GuestNetwork,
+  ladder,
+  noUserNetwork,
+  type Rung,
+  type RungStatus,
+  rungName,
+  userNetworkRemedy,
+} from "../ladder.ts";
 import { loopTurns, probePayload } from "./payload.ts";
 import { probeCommands, runPayload } from "./run-payload.ts";
 import { type Measurement, measurementKey, readMeasurement, writeMeasurement } from "./verdict.ts";
@@ -25,16 +33,29 @@ const installHints = {
 };
 
 /** Every rung, best first. */
-export function probeLadder(cacheDir: string): Promise<readonly RungStatus[]> {
-  return Promise.all(ladder.map((rung) => probeRung(rung, cacheDir)));
+export function probeLadder(
+  cacheDir: string,
+  network?: GuestNetwork,
+): Promise<readonly RungStatus[]> {
+  return Promise.all(ladder.map((rung) => probeRung(rung, cacheDir, network)));
 }
 
-/** The cached measurement of this boot and build, or a new one, written to `cacheDir` where possible. */
-export async function probeRung(rung: Rung, cacheDir: string): Promise<RungStatus> {
+/**
+ * The cached measurement of this boot and build, or a new one, written to `cacheDir` where possible. A
+ * rung that cannot give guests the network they are to have is refused, however fast it is.
+ */
+export async function probeRung(
+  rung: Rung,
+  cacheDir: string,
+  network?: GuestNetwork,
+): Promise<RungStatus> {
   const { program } = probeCommands[rung.hypervisor];
   const path = findProgram(program);
   if (path === undefined) {
     return refused(rung, `${program} is not installed`, installHints[rung.hypervisor]);
+  }
+  if (network === "user" && rung.hypervisor === "cloud-hypervisor") {
+    return refused(rung, noUserNetwork, userNetworkRemedy);
   }
   const obstacle = deviceObstacle(rung);
   if (obstacle !== undefined) return obstacle;

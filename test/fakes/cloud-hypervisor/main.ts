@@ -143,7 +143,7 @@ async function boot(machine: VmConfig, snapshot?: string): Promise<void> {
     memoryMib: memory.size / (1 << 20),
     kernel: payload.kernel,
     initrd: payload.initramfs,
-    ...(nic === undefined ? {} : { nic }),
+    ...(nic === undefined ? {} : { nic: { kind: "tap" as const, ...nic } }),
     agentSocket: `${vsock.socket}.port`,
     controlSocket: `${socketPath}.qmp`,
     consoleLog: `${socketPath}.console`,
