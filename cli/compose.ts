@@ -11,7 +11,11 @@ import type { Paths } from "../common/paths.ts";
 import { createHttpsCluster, type HttpsCluster } from "../simulator/cluster/https-cluster.ts";
 import { createImageService, defaultAliases, type NodeImages } from "../simulator/images/index.ts";
 import { createNodeAgent } from "../simulator/index.ts";
-import { createPodNetwork, type PodNetwork } from "../simulator/network/index.ts";
+import {
+  createCniNetwork,
+  type NodeNetworkFacts,
+  type PodNetwork,
+} from "../simulator/network/index.ts";
 import { createNodeApi } from "../simulator/node-api/server.ts";
 import { createContainerRuntime } from "../simulator/runtime/index.ts";
 import type { ContainerRuntime, HandlerStatus } from "../simulator/runtime-port.ts";
@@ -32,6 +36,7 @@ export interface RunningNode {
   readonly server: string;
   /** With the node's own credentials. */
   readonly cluster: HttpsCluster;
+  readonly network: NodeNetworkFacts;
   /** Asked for while the agent starts: nobody waits for it twice. */
   readonly handlers: Promise<readonly HandlerStatus[]>;
   /** The node is registered by this very agent and its pods are known. */
@@ -59,7 +64,7 @@ export async function openNodeRuntime(options: NodeOptions): Promise<NodeRuntime
     mirrors,
     log: log.child({ component: "images" }),
   });
-  const network = openNodeNetwork(paths, log);
+  const network = openNodeNetwork(options);
   const runtime = createContainerRuntime({
     paths,
     images,
@@ -81,8 +86,8 @@ export async function openNodeRuntime(options: NodeOptions): Promise<NodeRuntime
   };
 }
 
-export function openNodeNetwork(paths: Paths, log: Logger): PodNetwork {
-  return createPodNetwork({
+export function openNodeNetwork({ paths, log }: NodeOptions): PodNetwork {
+  return createCniNetwork({
     name: paths.machineName,
     folder: join(paths.run, "network"),
     log: log.child({ component: "network" }),
@@ -127,9 +132,10 @@ export async function startNode(
     stops.push(() => cluster.close());
 
     progress.step("runtime", "Finding runtimes and running pods");
-    const { images, runtime, close } = await openNodeRuntime(options);
+    const { images, network, runtime, close } = await openNodeRuntime(options);
     stops.push(close);
     await runtime.recover();
+    const networkFacts = await network.ensureNode();
 
     const handlers = runtime.handlers();
     handlers.catch(() => {});
@@ -142,6 +148,7 @@ export async function startNode(
       paths,
       nodeName: settings.nodeName,
       vmSize: settings.vmSize,
+      podCidr: networkFacts.podCidr,
       log: log.child({ component: "agent" }),
       clock: systemClock,
     });
@@ -170,6 +177,7 @@ export async function startNode(
     return {
       server: api.url,
       cluster,
+      network: networkFacts,
       handlers,
       registered: agent.ready,
       failed: never(running),

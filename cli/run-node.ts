@@ -108,6 +108,7 @@ async function becomeReady(
     pid: process.pid,
     // Counted from the start of this process: what the person waited for.
     readyMs: Math.round(performance.now()),
+    network: { kind: settings.network, ...node.network },
     handlers: await node.handlers,
   });
 }

@@ -12,6 +12,7 @@ describe("resolveSettings", () => {
       hypervisor: "auto",
       accel: "auto",
       require: "any",
+      network: "cni",
     });
   });
 
@@ -28,6 +29,7 @@ describe("resolveSettings", () => {
     ["nodeName", "Upper", "--node-name"],
     ["listen", "localhost", "--listen"],
     ["accel", "fast", "--accel"],
+    ["network", "token-ring", "--network"],
   ])("refuses %s %s and names the flag", (key, value, flag) => {
     expect(() => resolveSettings({ [key]: value }, {}, {})).toThrow(`${flag} cannot be "${value}"`);
   });

@@ -16,6 +16,7 @@ export const defaultNodeName = "aks-nodepool1-12345678-vmss000000";
 
 export const hypervisorChoices = ["auto", "cloud-hypervisor", "qemu"] as const;
 export const accelChoices = ["auto", "mshv", "kvm", "tcg"] as const;
+export const networkChoices = ["cni"] as const;
 
 export const NodeSettingsSchema = z.object({
   /** Address of the API server and the kubelet endpoints. */
@@ -33,6 +34,8 @@ export const NodeSettingsSchema = z.object({
   accel: z.enum(accelChoices).default("auto"),
   /** What the rung of the hypervisor ladder must be. */
   require: z.enum(requirements).default("any"),
+  /** What makes the pods' network. */
+  network: z.enum(networkChoices).default("cni"),
 });
 
 export type NodeSettings = z.infer<typeof NodeSettingsSchema>;
@@ -47,6 +50,7 @@ const flagNames: Readonly<Record<keyof NodeSettings, string>> = {
   hypervisor: "--hypervisor",
   accel: "--accel",
   require: "--require",
+  network: "--network",
 };
 
 /** Lays flags over environment over the remembered settings. Throws USAGE naming the flag. */

@@ -7,6 +7,12 @@ export interface NodeSummary {
   readonly pid: number;
   /** Exec of `up` to Ready. */
   readonly readyMs: number;
+  readonly network: {
+    readonly kind: string;
+    readonly podCidr?: string;
+    /** What pods cannot do on it, a sentence each. */
+    readonly limits: readonly string[];
+  };
   readonly handlers: ReadonlyArray<{
     readonly name: string;
     readonly usable: boolean;

@@ -33,6 +33,8 @@ export interface NodeAgentOptions {
   readonly nodeName: string;
   /** Azure's name of the size, e.g. "Standard_D4s_v3". */
   readonly vmSize: string;
+  /** The pods' address range, where the node chooses it. */
+  readonly podCidr?: string | undefined;
   readonly paths: Pick<Paths, "pods" | "podLogs" | "state">;
   readonly clock: Clock;
   readonly log: Logger;
@@ -129,7 +131,7 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
       events,
       stateFolder: paths.state,
       nodeName,
-      identity: () => ({ nodeName, vmSize, host, handlers, kubeletPort }),
+      identity: () => ({ nodeName, vmSize, podCidr: options.podCidr, host, handlers, kubeletPort }),
       refreshHandlers,
     });
     const node = await reporter.register(signal);

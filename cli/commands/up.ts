@@ -16,6 +16,7 @@ import {
   type GivenSettings,
   hypervisorChoices,
   type NodeSettings,
+  networkChoices,
   readRememberedSettings,
   rememberSettings,
   resolveSettings,
@@ -61,6 +62,11 @@ export function addUp(program: Command, bind: Bind): void {
         "--require <what>",
         "refuse to start, and refuse sandboxes, unless the best rung is this (default: any)",
       ).choices(requirements),
+    )
+    .addOption(
+      new Option("--network <kind>", "what makes the pods' network (default: cni)").choices(
+        networkChoices,
+      ),
     )
     .option("--kubeconfig <file>", "kubeconfig to write, instead of $KUBECONFIG or ~/.kube/config")
     .option("--no-kubeconfig", "write no kubeconfig")
@@ -226,6 +232,7 @@ function daemonArguments(
     ...["--hypervisor", settings.hypervisor],
     ...["--accel", settings.accel],
     ...["--require", settings.require],
+    ...["--network", settings.network],
     ...(options.retain ? ["--retain"] : []),
     ...Array.from({ length: verbosity }, () => "-v"),
   ];
@@ -245,6 +252,7 @@ async function mergeKubeconfig(context: CommandContext, options: UpOptions): Pro
 
 function printSummary(context: CommandContext, summary: NodeSummary, detached: boolean): void {
   const { name, nodeName, server, readyMs, handlers } = summary;
+  for (const limit of summary.network.limits) context.progress.warn(limit);
   for (const handler of handlers.filter((candidate) => !candidate.usable)) {
     context.progress.warn(`runtime handler ${handler.name} is not usable: ${handler.reason}`);
   }

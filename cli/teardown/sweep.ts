@@ -46,7 +46,7 @@ export async function sweepInstance(options: SweepOptions): Promise<SweepResult>
   }
   const strays = await killStrays(paths);
   await unmountAll([paths.run, paths.pods]);
-  await openNodeNetwork(paths, log)
+  await openNodeNetwork(options)
     .destroy()
     .catch((error: unknown) => problems.push(messageOf(error)));
   const left = [

@@ -1,9 +1,4 @@
-/** Pod network of the node: namespaces, bridge, addresses. */
-export {
-  createPodNetwork,
-  defaultPodCidr,
-  type PodAttachment,
-  type PodNetwork,
-  type PodNetworkOptions,
-} from "./pod-network.ts";
+/** Pod network of the node: namespaces, cables, addresses. */
+export { createCniNetwork } from "./cni-network.ts";
+export type { NodeNetworkFacts, PodAttachment, PodIdentity, PodNetwork } from "./pod-network.ts";
 export { resolvConf } from "./resolv-conf.ts";

@@ -1,206 +1,41 @@
 /**
- * The node's network: one network namespace per node with a bridge, one per pod with `eth0`. It is
- * what a CNI plugin (bridge + host-local) does; the machine's own network namespace is never touched.
+ * The contract of the node's pod network: what gives a sandbox its network namespace and addresses.
+ * One implementation for each value of `--network`.
  */
-import { readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
-import type { Logger } from "../../common/log.ts";
-import { runCommand } from "../command.ts";
-import { createAddressBook, macOf, parseCidr } from "./addresses.ts";
-import { networkError } from "./errors.ts";
+
+/** What a network may know of the pod it serves: CNI's K8S_POD_* arguments are made from it. */
+export interface PodIdentity {
+  readonly sandboxId: string;
+  readonly podNamespace: string;
+  readonly podName: string;
+  readonly podUid: string;
+}
 
 export interface PodAttachment {
   readonly netnsPath: string;
+  /** The pod's address: status.podIP. */
   readonly ip: string;
-  readonly prefixLength: number;
-  readonly gateway: string;
-  readonly mac: string;
+}
+
+/** What the node's network is, for the Node object and for the person at the terminal. */
+export interface NodeNetworkFacts {
+  /** Absent when katasim does not choose the pods' addresses. */
+  readonly podCidr?: string;
+  /** What this network cannot do here, a sentence each: said aloud by `up`. */
+  readonly limits: readonly string[];
 }
 
 export interface PodNetwork {
-  /** `ip netns` name and path of the node itself: hostNetwork pods join it. */
-  readonly nodeNetns: string;
+  /** The network namespace of the node itself: hostNetwork pods join it. */
   readonly nodeNetnsPath: string;
-  readonly gateway: string;
-  /** Makes the node's namespace and bridge when they are missing. */
-  ensureNode(): Promise<void>;
+  /** Makes what the node needs when it is missing. */
+  ensureNode(): Promise<NodeNetworkFacts>;
   /** Makes the pod's namespace and cable; a repeated call for the same sandbox starts afresh. */
-  attach(sandboxId: string): Promise<PodAttachment>;
+  attach(pod: PodIdentity): Promise<PodAttachment>;
   /** Succeeds when nothing is left to remove. */
   detach(sandboxId: string): Promise<void>;
-  /** Removes pod namespaces and addresses whose sandbox is not in `keep`; answers what it removed. */
+  /** Removes what belongs to sandboxes that are not in `keep`; answers what it removed. */
   sweep(keep: ReadonlySet<string>): Promise<readonly string[]>;
-  /** Removes every namespace of this node. */
+  /** Removes everything of this node. */
   destroy(): Promise<void>;
-}
-
-export interface PodNetworkOptions {
-  /** The instance's name on this machine: the node namespace is `katasim-<name>`. */
-  readonly name: string;
-  /** Folder for the address book. */
-  readonly folder: string;
-  /** Default 10.244.0.0/24. */
-  readonly podCidr?: string;
-  readonly log: Logger;
-}
-
-export const defaultPodCidr = "10.244.0.0/24";
-const netnsFolder = "/run/netns";
-const bridge = "cbr0";
-// 48 bits of a random id: enough to tell a node's pods apart, short enough to read in `ip netns`.
-const idLength = 12;
-
-export function createPodNetwork(options: PodNetworkOptions): PodNetwork {
-  const { name, log } = options;
-  const range = parseCidr(options.podCidr ?? defaultPodCidr);
-  const addresses = createAddressBook(options.folder, range);
-  const nodeNetns = `katasim-${name}`;
-  // A dot cannot occur in an instance name, so the pods of "a" are never taken for node "a-b".
-  const podPrefix = `${nodeNetns}.`;
-  const podNetns = (sandboxId: string) => `${podPrefix}${sandboxId.slice(0, idLength)}`;
-  let nodeReady: Promise<void> | undefined;
-
-  async function makeNode(): Promise<void> {
-    if (process.getuid?.() !== 0) {
-      throw networkError(
-        "NETWORK_NEEDS_ROOT",
-        "pod networks need root: network namespaces are made with ip netns",
-        {
-          hint: "Run katasim as root, for instance with sudo.",
-        },
-      );
-    }
-    const found = await runCommand("ip", [
-      "-n",
-      nodeNetns,
-      "-o",
-      "-4",
-      "addr",
-      "show",
-      "dev",
-      bridge,
-    ]);
-    if (found.ok && found.stdout.includes(range.gateway)) return;
-    // Half-made or stale (the mount is gone after a reboot, the file may not be): start afresh.
-    await runCommand("ip", ["netns", "delete", nodeNetns]);
-    await rm(join(netnsFolder, nodeNetns), { force: true }).catch(() => undefined);
-    await ip(["netns", "add", nodeNetns]);
-    await ip(
-      ["-n", nodeNetns, "-batch", "-"],
-      [
-        "link set lo up",
-        `link add ${bridge} type bridge`,
-        `addr add ${range.gateway}/${range.prefixLength} dev ${bridge}`,
-        `link set ${bridge} up`,
-      ],
-    );
-    log.debug({ netns: nodeNetns }, "node network made");
-  }
-
-  function ensureNode(): Promise<void> {
-    nodeReady ??= makeNode().catch((error: unknown) => {
-      nodeReady = undefined;
-      throw error;
-    });
-    return nodeReady;
-  }
-
-  async function attach(sandboxId: string): Promise<PodAttachment> {
-    await ensureNode();
-    const netns = podNetns(sandboxId);
-    await deleteNetns(netns);
-    const address = await addresses.reserve(sandboxId);
-    const mac = macOf(address);
-    try {
-      await ip(["netns", "add", netns]);
-      const cable = `v${sandboxId.slice(0, idLength)}`;
-      await ip(
-        ["-n", nodeNetns, "-batch", "-"],
-        [
-          `link add ${cable} type veth peer name eth0 address ${mac} netns ${netns}`,
-          `link set ${cable} master ${bridge} up`,
-        ],
-      );
-      await ip(
-        ["-n", netns, "-batch", "-"],
-        [
-          "link set lo up",
-          `addr add ${address}/${range.prefixLength} dev eth0`,
-          "link set eth0 up",
-          `route add default via ${range.gateway}`,
-        ],
-      );
-    } catch (error) {
-      await detach(sandboxId);
-      // The node's namespace may have been removed behind our back; look again next time.
-      nodeReady = undefined;
-      throw error;
-    }
-    return {
-      netnsPath: join(netnsFolder, netns),
-      ip: address,
-      prefixLength: range.prefixLength,
-      gateway: range.gateway,
-      mac,
-    };
-  }
-
-  async function detach(sandboxId: string): Promise<void> {
-    await deleteNetns(podNetns(sandboxId));
-    await addresses.release(sandboxId);
-  }
-
-  async function sweep(keep: ReadonlySet<string>): Promise<readonly string[]> {
-    const kept = new Set([...keep].map(podNetns));
-    const removed: string[] = [];
-    for (const netns of await readdir(netnsFolder).catch(() => [] as string[])) {
-      if (!netns.startsWith(podPrefix) || kept.has(netns)) continue;
-      await deleteNetns(netns);
-      removed.push(netns);
-    }
-    for (const owner of (await addresses.owners()).keys()) {
-      if (!keep.has(owner)) await addresses.release(owner);
-    }
-    return removed;
-  }
-
-  async function destroy(): Promise<void> {
-    await sweep(new Set());
-    await deleteNetns(nodeNetns);
-    await rm(options.folder, { recursive: true, force: true });
-    nodeReady = undefined;
-  }
-
-  return {
-    nodeNetns,
-    nodeNetnsPath: join(netnsFolder, nodeNetns),
-    gateway: range.gateway,
-    ensureNode,
-    attach,
-    detach,
-    sweep,
-    destroy,
-  };
-}
-
-/** Deleting the namespace deletes its veth and so the other end in the node: nothing else is left. */
-async function deleteNetns(netns: string): Promise<void> {
-  const names = await readdir(netnsFolder).catch(() => [] as string[]);
-  if (!names.includes(netns)) return;
-  const result = await runCommand("ip", ["netns", "delete", netns]);
-  // `ip netns delete` refuses a name that is no mount any more, though the file is still there.
-  if (!result.ok) await rm(join(netnsFolder, netns), { force: true }).catch(() => undefined);
-}
-
-async function ip(args: readonly string[], batch?: readonly string[]): Promise<void> {
-  const result = await runCommand("ip", args, {
-    timeoutMs: 10_000,
-    ...(batch === undefined ? {} : { input: `${batch.join("\n")}\n` }),
-  });
-  if (result.ok) return;
-  throw networkError("NETWORK_SETUP_FAILED", `ip ${args.join(" ")} failed: ${result.stderr}`, {
-    hint: result.missing
-      ? "Install the Debian package iproute2."
-      : "The kernel must offer network namespaces, bridge and veth devices.",
-  });
 }

@@ -13,6 +13,7 @@ import { allocatableOf, capacityOf, type NodeCapacity, type VmSizeFacts } from "
 export interface NodeIdentity {
   readonly nodeName: string;
   readonly vmSize: VmSizeFacts;
+  readonly podCidr: string | undefined;
   readonly host: HostFacts;
   readonly handlers: readonly HandlerStatus[];
   readonly kubeletPort: number;
@@ -24,7 +25,6 @@ export const nodeInternalIp = "10.224.0.4";
 export const kubeletAddressAnnotation = "katasim.dev/kubelet-address";
 export const kubeletVersion = "v1.32.4";
 const containerdVersion = "containerd://1.7.27";
-const podCidr = "10.244.0.0/24";
 const region = "eastus";
 const resourceGroup = "MC_katasim_katasim_eastus";
 const nodeImageVersion = "AKSAzureLinux-V3gen2-simulated";
@@ -89,6 +89,7 @@ function providerId(nodeName: string): string {
 export function nodeObject(identity: NodeIdentity): Omit<NodeObject, "metadata"> & {
   metadata: { name: string; labels: Record<string, string>; annotations: Record<string, string> };
 } {
+  const { podCidr } = identity;
   return {
     apiVersion: "v1",
     kind: "Node",
@@ -97,7 +98,10 @@ export function nodeObject(identity: NodeIdentity): Omit<NodeObject, "metadata">
       labels: nodeLabels(identity),
       annotations: nodeAnnotations,
     },
-    spec: { podCIDR: podCidr, podCIDRs: [podCidr], providerID: providerId(identity.nodeName) },
+    spec: {
+      ...(podCidr === undefined ? {} : { podCIDR: podCidr, podCIDRs: [podCidr] }),
+      providerID: providerId(identity.nodeName),
+    },
   };
 }
 

@@ -104,14 +104,19 @@ function refuseUnsupported(handler: HandlerConfig, spec: SandboxSpec): void {
 async function attachNetwork(context: RuntimeContext, sandbox: LiveSandbox): Promise<void> {
   const { network, state } = context;
   // The simulated node's network, never the machine's own.
-  if (sandbox.record.spec.hostNetwork) return network.ensureNode();
+  const { id: sandboxId, spec } = sandbox.record;
+  if (spec.hostNetwork) {
+    await network.ensureNode();
+    return;
+  }
   try {
-    const attachment = await network.attach(sandbox.record.id);
+    const { podNamespace, podName, podUid } = spec;
+    const attachment = await network.attach({ sandboxId, podNamespace, podName, podUid });
     state.updateSandbox(sandbox, { netnsPath: attachment.netnsPath, ip: attachment.ip });
   } catch (error) {
     throw runtimeError(
       "SANDBOX_CREATE_FAILED",
-      `failed to setup network for sandbox "${sandbox.record.id}": ${messageOf(error)}`,
+      `failed to setup network for sandbox "${sandboxId}": ${messageOf(error)}`,
       { cause: error, ...(isSimError(error) && error.hint ? { hint: error.hint } : {}) },
     );
   }

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { silentLogger } from "../../../common/log.ts";
 import { type Paths, resolvePaths } from "../../../common/paths.ts";
 import { createImageService, type NodeImages } from "../../../simulator/images/index.ts";
-import { createPodNetwork, type PodNetwork } from "../../../simulator/network/index.ts";
+import { createCniNetwork, type PodNetwork } from "../../../simulator/network/index.ts";
 import { createContainerRuntime } from "../../../simulator/runtime/index.ts";
 import type {
   ContainerRuntime,
@@ -49,7 +49,7 @@ export async function openTestNode(home: string, name: string): Promise<TestNode
   const images = createImageService({ paths, log: silentLogger });
   const image = await images.importBuiltin();
   if (image === undefined) throw new Error("the test image was not imported");
-  const network = createPodNetwork({ name, folder: join(paths.run, "network"), log: silentLogger });
+  const network = createCniNetwork({ name, folder: join(paths.run, "network"), log: silentLogger });
   const runtime = createContainerRuntime({ paths, images, network, log: silentLogger });
   await runtime.recover();
   return {
