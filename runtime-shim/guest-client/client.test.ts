@@ -72,7 +72,7 @@ describe("guest client", () => {
       [4, 1],
     ]);
     await turn();
-    expect(exits).toEqual([{ id: "c", execId: "e", exitCode: 143, oomKilled: true }]);
+    expect(exits).toEqual([{ id: "c", execId: "e", exitCode: 143, outOfMemory: "container" }]);
   });
 
   it("fails everything that is open when the guest goes away", async () => {

@@ -19,12 +19,16 @@ export interface ExitedEvent {
   readonly execId: string;
   /** The exit code, or 128 + signal. */
   readonly exitCode: number;
-  readonly oomKilled: boolean;
+  /** Who ran out of memory, where that is what ended it. */
+  readonly outOfMemory: OutOfMemory | undefined;
 }
+
+/** A container at its own limit, or the whole guest. */
+export type OutOfMemory = "container" | "guest";
 
 export interface GuestListener {
   exited(event: ExitedEvent): void;
-  oom(containerId: string): void;
+  oom(containerId: string, who: OutOfMemory): void;
 }
 
 export interface GuestClient {
@@ -118,10 +122,10 @@ export function createGuestClient(
         id: fields.text(1) ?? "",
         execId: fields.text(2) ?? "",
         exitCode: fields.number(3) ?? 255,
-        oomKilled: fields.number(4) === 1,
+        outOfMemory: outOfMemory(fields.number(4)),
       });
     } else if (type === GuestEvent.oom) {
-      listener.oom(fields.text(1) ?? "");
+      listener.oom(fields.text(1) ?? "", outOfMemory(fields.number(2)) ?? "container");
     } else if (type === GuestEvent.broken) {
       throw shimError(
         "GUEST_PROTOCOL",
@@ -165,6 +169,10 @@ export function createGuestClient(
       }
     },
   };
+}
+
+function outOfMemory(wire: number | undefined): OutOfMemory | undefined {
+  return wire === 1 ? "container" : wire === 2 ? "guest" : undefined;
 }
 
 function refusal(status: number, words: string | undefined) {

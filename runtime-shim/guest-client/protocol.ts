@@ -31,6 +31,8 @@ export const Verb = {
   resume: 19,
   dial: 20,
   shutdown: 21,
+  sandbox: 22,
+  clock: 23,
 } as const;
 
 export type VerbName = keyof typeof Verb;

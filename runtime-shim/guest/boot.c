@@ -146,6 +146,18 @@ static void raise_file_limit(void)
 		warn("RLIMIT_NOFILE");
 }
 
+/*
+ * Without swap a full machine throws out its programs' code and reads it in again, for minutes, before
+ * the OOM killer is called. Kept for a second at least (Documentation/admin-guide/mm/multigen_lru.rst),
+ * it is called at once. Kernels before 6.1 cannot.
+ */
+static void forbid_thrashing(void)
+{
+	if (file_write("/sys/kernel/mm/lru_gen/enabled", "y") < 0 ||
+	    file_write("/sys/kernel/mm/lru_gen/min_ttl_ms", "1000") < 0)
+		note("no multi-generational LRU");
+}
+
 void boot(void)
 {
 	umask(022);
@@ -157,6 +169,7 @@ void boot(void)
 	raise_file_limit();
 	make_folders();
 	prepare_cgroups();
+	forbid_thrashing();
 	if (netlink_link_up("lo") < 0)
 		warn("lo");
 	/* The guest's own OOM killer must take a container, never the agent (which would stop the VM). */

@@ -61,6 +61,16 @@ int cgroup_limit(int cgroup, const struct limits *limits, const char **what)
 		if (file_write_at(cgroup, *what, text) < 0)
 			return -1;
 	}
+	if (limits->pids) {
+		*what = "pids.max";
+		/* Not above zero is the OCI spec's word for no limit. */
+		if ((int64_t)limits->pids < 0)
+			snprintf(text, sizeof(text), "max");
+		else
+			snprintf(text, sizeof(text), "%" PRIu64, limits->pids);
+		if (file_write_at(cgroup, *what, text) < 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -93,9 +103,16 @@ bool cgroup_frozen(int cgroup)
 	return read_key(cgroup, "cgroup.events", "frozen") != 0;
 }
 
-uint64_t cgroup_oom_kills(int cgroup)
+struct oom_counts cgroup_oom_counts(int cgroup)
 {
-	return read_key(cgroup, "memory.events", "oom_kill");
+	char text[1024];
+	struct oom_counts counts = {0};
+	/* One reading, or a kill could fall between the two. */
+	if (file_read_at(cgroup, "memory.events", text, sizeof(text)) > 0) {
+		file_key_u64(text, "oom_kill", &counts.kills);
+		file_key_u64(text, "oom", &counts.own);
+	}
+	return counts;
 }
 
 /* Calls `each` for every cgroup right below. */

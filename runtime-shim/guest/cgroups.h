@@ -14,6 +14,7 @@ struct limits {
 	uint64_t cpu_period_us;
 	uint64_t cpu_shares;
 	uint64_t memory_bytes;
+	uint64_t pids;
 };
 
 /* Makes the container's cgroup; a descriptor of its folder, or -1 with errno. */
@@ -25,8 +26,15 @@ int cgroup_freeze(int cgroup, bool frozen);
 /* Whether any process is in it, and whether all are frozen. */
 bool cgroup_populated(int cgroup);
 bool cgroup_frozen(int cgroup);
-/* How many of its processes an out-of-memory killer has ended so far. */
-uint64_t cgroup_oom_kills(int cgroup);
+/*
+ * Counts so far: processes of it that an out-of-memory killer ended, and times that it was out of
+ * memory because of a limit of its own. The whole machine's killer raises the first alone.
+ */
+struct oom_counts {
+	uint64_t kills;
+	uint64_t own;
+};
+struct oom_counts cgroup_oom_counts(int cgroup);
 /* Removes it and cgroups that the container made below; 0, or -1 with errno. */
 int cgroup_remove(const char *id);
 /* Calls `each` with every process below, containers' own cgroups included. */

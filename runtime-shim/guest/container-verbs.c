@@ -17,7 +17,7 @@
 struct target {
 	const char *id;
 	const char *exec_id;
-	uint64_t numbers[16];
+	uint64_t numbers[17];
 };
 
 /* `numbers` is a bit mask of the tags that are numbers. NULL when the request was answered. */
@@ -31,7 +31,7 @@ static struct container *parse_target(struct request *r, struct target *t, bool 
 			t->id = request_text(r, &f);
 		else if (f.tag == 2 && exec_id)
 			t->exec_id = request_text(r, &f);
-		else if (f.tag < 16 && numbers >> f.tag & 1)
+		else if (f.tag < 17 && numbers >> f.tag & 1)
 			t->numbers[f.tag] = request_u64(r, &f);
 		else
 			request_unknown(r, &f);
@@ -135,10 +135,11 @@ void verb_update(struct request *r)
 {
 	struct target t;
 	const char *what = "";
-	struct container *c = parse_target(r, &t, false, 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11);
+	struct container *c = parse_target(r, &t, false, 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 16);
 	if (!c)
 		return;
-	struct limits limits = {t.numbers[8], t.numbers[9], t.numbers[10], t.numbers[11]};
+	struct limits limits = {t.numbers[8], t.numbers[9], t.numbers[10], t.numbers[11],
+				t.numbers[16]};
 	if (cgroup_limit(c->cgroup, &limits, &what) < 0)
 		link_error(r->id, errno, "%s: %s", what, strerror(errno));
 	else

@@ -11,12 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cgroups.h"
 #include "clone.h"
+#include "devices.h"
 #include "link.h"
 #include "log.h"
 #include "processes.h"
-#include "protocol.h"
 #include "specs.h"
 
 /* A killed process is gone in milliseconds, unless it hangs in the kernel. */
@@ -59,14 +58,17 @@ static void reread(struct watch *w)
 
 uint64_t container_check_memory(struct container *c)
 {
-	uint64_t kills = cgroup_oom_kills(c->cgroup);
-	if (kills > c->oom_kills) {
+	struct oom_counts counts = cgroup_oom_counts(c->cgroup);
+	if (counts.kills > c->oom.kills) {
+		c->oom_kind = counts.own > c->oom.own ? OOM_CONTAINER : OOM_GUEST;
 		struct bytes out = {0};
 		field_put_text(&out, 1, c->id);
+		field_put_u64(&out, 2, c->oom_kind);
 		link_event(EVENT_OOM, &out);
-		c->oom_kills = kills;
+		/* Kept from kill to kill: the limit is reported before the kill it leads to. */
+		c->oom = counts;
 	}
-	return kills;
+	return counts.kills;
 }
 
 static void memory_ready(struct watch *w, uint32_t events)
@@ -203,6 +205,9 @@ static int prepare(struct container *c, const struct container_spec *spec, const
 	*what = "making the cgroup";
 	c->cgroup = cgroup_create(c->id);
 	if (c->cgroup < 0 || cgroup_limit(c->cgroup, &spec->limits, what) < 0)
+		return -1;
+	*what = "device rules";
+	if (devices_restrict(c->cgroup, &spec->device_rules) < 0)
 		return -1;
 	*what = "making the folder";
 	snprintf(folder, sizeof(folder), CONTAINERS_FOLDER "/%s", c->id);

@@ -2,7 +2,9 @@
 #ifndef KATASIM_CONTAINERS_H
 #define KATASIM_CONTAINERS_H
 
+#include "cgroups.h"
 #include "loop.h"
+#include "protocol.h"
 #include "requests.h"
 
 enum { CONTAINER_ID_MAX = 127 };
@@ -23,7 +25,9 @@ struct container {
 	/* cgroup.events (emptied, frozen) and memory.events (out of memory). */
 	struct watch events;
 	struct watch memory;
-	uint64_t oom_kills;
+	struct oom_counts oom;
+	/* The last of its out-of-memory kills. */
+	enum oom oom_kind;
 	/* A pidfd of the first process, or -1. */
 	int first_process;
 	struct process *first;

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -200,6 +201,22 @@ int mounts_prepare(const struct root_spec *spec, const char *folder, char *text)
 	return result;
 }
 
+/* Everything else about the mount stays as it was: programs in a read-only folder still run. */
+static int remount_read_only(const char *path)
+{
+	static const unsigned long flags[][2] = {
+		{ST_NOSUID, MS_NOSUID},	  {ST_NODEV, MS_NODEV},		  {ST_NOEXEC, MS_NOEXEC},
+		{ST_NOATIME, MS_NOATIME}, {ST_NODIRATIME, MS_NODIRATIME}, {ST_RELATIME, MS_RELATIME}};
+	struct statvfs fs;
+	unsigned long kept = MS_REMOUNT | MS_BIND | MS_RDONLY;
+	if (statvfs(path, &fs) < 0)
+		return -1;
+	for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++)
+		if (fs.f_flag & flags[i][0])
+			kept |= flags[i][1];
+	return mount(NULL, path, NULL, kept, NULL);
+}
+
 /* A path of the container's own /proc or /sys; missing ones are none of the container's business. */
 static int mask(const char *path, bool hide, char *text)
 {
@@ -208,11 +225,7 @@ static int mask(const char *path, bool hide, char *text)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : failed(text, "masking", path);
 	int result;
 	if (!hide)
-		result = mount(path, path, NULL, MS_BIND | MS_REC, NULL) < 0
-				 ? -1
-				 : mount(NULL, path, NULL,
-					 MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
-					 NULL);
+		result = mount(path, path, NULL, MS_BIND | MS_REC, NULL) < 0 ? -1 : remount_read_only(path);
 	else if (S_ISDIR(st.st_mode))
 		result = mount("tmpfs", path, "tmpfs", MS_RDONLY, "size=0k");
 	else

@@ -58,7 +58,7 @@ static void answer_done(struct process *p)
 
 /* ---- the end ---- */
 
-static void send_exited(const struct process *p, bool oom_killed)
+static void send_exited(const struct process *p, enum oom oom)
 {
 	struct bytes out = {0};
 	int code = WIFEXITED(p->wait_status) ? WEXITSTATUS(p->wait_status)
@@ -67,7 +67,7 @@ static void send_exited(const struct process *p, bool oom_killed)
 	if (p->exec_id[0])
 		field_put_text(&out, 2, p->exec_id);
 	field_put_u64(&out, 3, (uint64_t)code);
-	field_put_u64(&out, 4, oom_killed);
+	field_put_u64(&out, 4, oom);
 	link_event(EVENT_EXITED, &out);
 }
 
@@ -78,10 +78,10 @@ static void settle(struct process *p)
 		return;
 	struct container *c = p->container;
 	bool killed = WIFSIGNALED(p->wait_status) && WTERMSIG(p->wait_status) == SIGKILL;
-	bool oom_killed = container_check_memory(c) > p->oom_kills_before && killed;
+	bool out_of_memory = container_check_memory(c) > p->oom_kills_before && killed;
 	/* A container removed before its start has nothing to tell; one killed then has. */
 	if (p->state == PROCESS_RUNNING || (p->state == PROCESS_CREATED && !c->removing))
-		send_exited(p, oom_killed);
+		send_exited(p, out_of_memory ? c->oom_kind : OOM_NONE);
 	if (p->in) {
 		p->in->ended = NULL;
 		sink_close(p->in);
@@ -310,7 +310,7 @@ struct process *process_spawn(struct container *c, const char *exec_id,
 				  .container = root ? -1 : c->first_process,
 				  .status = status[1],
 				  .stdio = {pipes.child[0], pipes.child[1], pipes.child[2]}};
-	p->oom_kills_before = cgroup_oom_kills(c->cgroup);
+	p->oom_kills_before = cgroup_oom_counts(c->cgroup).kills;
 	pid_t pid = clone_into(c, root != NULL);
 	if (pid == 0)
 		child_run(&plan);

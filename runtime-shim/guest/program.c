@@ -19,6 +19,7 @@
 #include <linux/capability.h>
 
 #include "paths.h"
+#include "seccomp.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -132,6 +133,13 @@ static int become_user(const struct process_spec *spec, char *text)
 	return 0;
 }
 
+static int filter_system_calls(const struct process_spec *spec, char *text)
+{
+	if (!spec->seccomp || seccomp_install(spec->seccomp, spec->seccomp_length, spec->seccomp_flags) == 0)
+		return 0;
+	return failed(text, "installing the system call filter");
+}
+
 static const char *variable(const struct texts *env, const char *name)
 {
 	size_t length = strlen(name);
@@ -200,6 +208,9 @@ int program_become(const struct process_spec *spec, bool make_cwd, char *text)
 	int error = set_rlimits(&spec->rlimits, text);
 	if (!error)
 		error = enter_cwd(spec->cwd, make_cwd, text);
+	/* Without no_new_privs the kernel wants CAP_SYS_ADMIN for it, which soon is gone. */
+	if (!error && !spec->no_new_privs)
+		error = filter_system_calls(spec, text);
 	if (!error)
 		error = become_user(spec, text);
 	if (!error)
@@ -217,6 +228,8 @@ int program_become(const struct process_spec *spec, bool make_cwd, char *text)
 	}
 	if (spec->has_umask)
 		umask(spec->umask);
+	if (spec->no_new_privs && (error = filter_system_calls(spec, text)))
+		return error;
 	execve(program, (char **)(uintptr_t)spec->args.items, (char **)(uintptr_t)env);
 	error = errno;
 	snprintf(text, STEP_TEXT, "exec %.150s: %s", program,

@@ -34,12 +34,21 @@ enum verb {
 	VERB_RESUME = 19,
 	VERB_DIAL = 20,
 	VERB_SHUTDOWN = 21,
+	VERB_SANDBOX = 22,
+	VERB_CLOCK = 23,
 };
 
 enum event {
 	EVENT_EXITED = 1,
 	EVENT_OOM = 2,
 	EVENT_BROKEN = 3,
+};
+
+/* Who was out of memory: OUT_OF_MEMORY of EXITED and OOM. */
+enum oom {
+	OOM_NONE = 0,
+	OOM_CONTAINER = 1, /* over its own limit */
+	OOM_GUEST = 2,	   /* the whole machine */
 };
 
 enum {

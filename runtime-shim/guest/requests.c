@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clock.h"
 #include "container-verbs.h"
 #include "containers.h"
 #include "dial.h"
@@ -15,6 +16,7 @@
 #include "network.h"
 #include "power.h"
 #include "protocol.h"
+#include "sandbox.h"
 #include "shared-files.h"
 #include "stats.h"
 
@@ -41,6 +43,8 @@ static verb_handler *const handlers[] = {
 	[VERB_RESUME] = verb_resume,
 	[VERB_DIAL] = verb_dial,
 	[VERB_SHUTDOWN] = verb_shutdown,
+	[VERB_SANDBOX] = verb_sandbox,
+	[VERB_CLOCK] = verb_clock,
 };
 
 /*

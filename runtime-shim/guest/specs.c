@@ -7,6 +7,7 @@
 
 #include "disks.h"
 #include "link.h"
+#include "seccomp.h"
 #include "streams.h"
 
 static struct mount_entry mount_entries[MOUNTS_MAX];
@@ -50,6 +51,8 @@ static void put_number(struct request *r, const struct field *f, struct process_
 		spec->oom_score_adj = (int)(int64_t)value;
 	else if (f->tag == 50)
 		spec->has_umask = true, spec->umask = (mode_t)(value & 07777);
+	else if (f->tag == 52)
+		spec->seccomp_flags = value;
 	else
 		request_unknown(r, f);
 }
@@ -69,6 +72,11 @@ static void process_field(struct request *r, const struct field *f, struct proce
 			problem(r, "too many supplementary groups");
 		else
 			spec->groups[spec->group_count++] = (gid_t)request_u64(r, f);
+	} else if (f->tag == 51) {
+		if (!seccomp_is_legal(f->length))
+			problem(r, "the system call filter is no filter");
+		spec->seccomp = f->bytes;
+		spec->seccomp_length = f->length;
 	} else {
 		put_number(r, f, spec);
 	}
@@ -157,8 +165,11 @@ static void container_field(struct request *r, const struct field *f, struct con
 	case 14:
 		request_list(r, &spec->root.read_only_paths, f);
 		break;
-	case 15: /* PRIVILEGED shows in mounts and capabilities; nothing is left to do for it here */
-		request_u64(r, f);
+	case 15:
+		request_list(r, &spec->device_rules, f);
+		break;
+	case 16:
+		spec->limits.pids = request_u64(r, f);
 		break;
 	default:
 		process_field(r, f, &spec->process);

@@ -31,6 +31,10 @@ struct process_spec {
 	uint64_t inheritable;
 	uint64_t ambient;
 	bool no_new_privs;
+	/* Compiled by the shim; NULL = none. */
+	const uint8_t *seccomp;
+	size_t seccomp_length;
+	uint64_t seccomp_flags;
 	struct texts rlimits;
 	int oom_score_adj;
 	bool has_umask;
@@ -42,6 +46,7 @@ struct container_spec {
 	const char *hostname;
 	bool share_pid;
 	struct limits limits;
+	struct texts device_rules;
 	struct root_spec root;
 	struct process_spec process;
 };

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cgroups.h"
@@ -21,27 +22,88 @@ static uint64_t number(int cgroup, const char *file)
 	return value;
 }
 
-static uint64_t key(int cgroup, const char *file, const char *name)
+/* Keys of one cgroup file into fields. `scale` turns the file's unit into the field's. */
+struct keys {
+	const char *file;
+	uint64_t scale;
+	struct {
+		uint8_t tag;
+		const char *name;
+	} keys[16];
+};
+
+static const struct keys key_files[] = {
+	{"cpu.stat",
+	 1000,
+	 {{2, "usage_usec"}, {8, "user_usec"}, {9, "system_usec"}, {12, "throttled_usec"}}},
+	{"cpu.stat", 1, {{10, "nr_periods"}, {11, "nr_throttled"}}},
+	{"memory.stat",
+	 1,
+	 {{14, "anon"},
+	  {15, "file"},
+	  {16, "inactive_file"},
+	  {17, "active_file"},
+	  {18, "pgfault"},
+	  {19, "pgmajfault"},
+	  {25, "inactive_anon"},
+	  {26, "active_anon"},
+	  {27, "unevictable"},
+	  {28, "shmem"},
+	  {29, "file_mapped"},
+	  {30, "file_dirty"},
+	  {31, "slab"},
+	  {32, "kernel_stack"}}},
+	{"memory.events", 1, {{33, "low"}, {34, "high"}, {35, "max"}, {36, "oom"}, {6, "oom_kill"}}},
+};
+
+/* memory.stat alone has some 1.5 KiB. */
+static uint64_t put_keys(struct bytes *out, int cgroup, const struct keys *k)
 {
 	char text[8192];
-	uint64_t value = 0;
-	if (file_read_at(cgroup, file, text, sizeof(text)) > 0)
-		file_key_u64(text, name, &value);
-	return value;
+	uint64_t inactive_file = 0;
+	if (file_read_at(cgroup, k->file, text, sizeof(text)) <= 0)
+		return 0;
+	for (size_t i = 0; i < sizeof(k->keys) / sizeof(*k->keys) && k->keys[i].name; i++) {
+		uint64_t value;
+		if (!file_key_u64(text, k->keys[i].name, &value))
+			continue;
+		field_put_u64(out, k->keys[i].tag, value * k->scale);
+		if (k->keys[i].tag == 16)
+			inactive_file = value;
+	}
+	return inactive_file;
+}
+
+/* "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6", a line for each disk: their sums. */
+static void put_io(struct bytes *out, int cgroup)
+{
+	static const char *const names[] = {" rbytes=", " wbytes=", " rios=", " wios="};
+	char text[8192];
+	if (file_read_at(cgroup, "io.stat", text, sizeof(text)) < 0)
+		return;
+	for (uint8_t i = 0; i < 4; i++) {
+		uint64_t sum = 0;
+		for (const char *at = text; (at = strstr(at, names[i]));) {
+			at += strlen(names[i]);
+			sum += strtoull(at, NULL, 10);
+		}
+		field_put_u64(out, 37 + i, sum);
+	}
 }
 
 static void put_container(struct bytes *out, const struct container *c)
 {
-	uint64_t current = number(c->cgroup, "memory.current");
-	uint64_t inactive = key(c->cgroup, "memory.stat", "inactive_file");
+	uint64_t current = number(c->cgroup, "memory.current"), inactive = 0;
 	field_put_text(out, 1, c->id);
-	field_put_u64(out, 2, key(c->cgroup, "cpu.stat", "usage_usec") * 1000);
+	for (size_t i = 0; i < sizeof(key_files) / sizeof(*key_files); i++)
+		inactive += put_keys(out, c->cgroup, &key_files[i]);
 	field_put_u64(out, 3, current);
 	/* kubelet's (cAdvisor's) definition of the working set. */
 	field_put_u64(out, 4, current > inactive ? current - inactive : 0);
 	field_put_u64(out, 5, number(c->cgroup, "pids.current"));
-	field_put_u64(out, 6, cgroup_oom_kills(c->cgroup));
 	field_put_u64(out, 7, number(c->cgroup, "memory.max"));
+	field_put_u64(out, 13, number(c->cgroup, "pids.max"));
+	put_io(out, c->cgroup);
 }
 
 static void put_network(struct bytes *out)

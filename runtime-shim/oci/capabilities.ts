@@ -11,9 +11,6 @@ const names = [
 
 const bits = new Map(names.map((name, bit) => [`CAP_${name}`, 1n << BigInt(bit)]));
 
-/** All there are: what a privileged container holds. */
-export const allCapabilities = (1n << BigInt(names.length)) - 1n;
-
 /** Unknown names are left out: a newer host may name what the guest's kernel does not have. */
 export function capabilityMask(list: readonly string[] | null | undefined): bigint {
   return (list ?? []).reduce((mask, name) => mask | (bits.get(name.toUpperCase()) ?? 0n), 0n);

@@ -2,7 +2,7 @@
 
 import { shimError } from "../errors.ts";
 import type { FieldList } from "../guest-client/fields.ts";
-import { allCapabilities, capabilityMask } from "./capabilities.ts";
+import { capabilityMask } from "./capabilities.ts";
 import type { GuestMount } from "./mounts.ts";
 import type { Spec, SpecProcess, SpecResources } from "./spec.ts";
 
@@ -21,7 +21,6 @@ export function containerFields(
   if (process === null || process === undefined) {
     throw shimError("BAD_BUNDLE", `the spec of container ${id} has no process`);
   }
-  const bounding = capabilityMask(process.capabilities?.bounding);
   return [
     [1, id],
     ...root.lowerSerials.map((serial) => [2, serial] as const),
@@ -34,7 +33,7 @@ export function containerFields(
     ...Object.entries(linux?.sysctl ?? {}).map(([key, value]) => [12, `${key}=${value}`] as const),
     ...(linux?.maskedPaths ?? []).map((path) => [13, path] as const),
     ...(linux?.readonlyPaths ?? []).map((path) => [14, path] as const),
-    [15, bounding === allCapabilities ? true : undefined],
+    ...(linux?.resources?.devices ?? []).map((rule) => [15, deviceRule(rule)] as const),
     ...processFields(process),
   ];
 }
@@ -70,7 +69,7 @@ export function processFields(process: SpecProcess): FieldList {
 }
 
 /** Of CREATE_CONTAINER and UPDATE. A quota or limit of 0 or less means none. */
-export function resourceFields({ cpu, memory }: SpecResources): FieldList {
+export function resourceFields({ cpu, memory, pids }: SpecResources): FieldList {
   const positive = (value: number | null | undefined) =>
     value !== null && value !== undefined && value > 0 ? value : undefined;
   return [
@@ -78,7 +77,15 @@ export function resourceFields({ cpu, memory }: SpecResources): FieldList {
     [9, positive(cpu?.quota) === undefined ? undefined : positive(cpu?.period)],
     [10, positive(cpu?.shares)],
     [11, positive(memory?.limit)],
+    [16, positive(pids?.limit)],
   ];
+}
+
+/** "allow c 10 229 rwm"; -1 is any number, and "a" any node whatever the numbers say. */
+function deviceRule(rule: NonNullable<SpecResources["devices"]>[number]): string {
+  const { allow, type, major, minor, access } = rule;
+  const words = [type || "a", major ?? -1, minor ?? -1, access || "rwm"];
+  return [allow ? "allow" : "deny", ...words].join(" ");
 }
 
 /** A path in the pid namespace entry means: join the sandbox's (shareProcessNamespace, hostPID). */

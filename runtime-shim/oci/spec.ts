@@ -1,6 +1,6 @@
 /**
  * The parts of an OCI runtime spec (opencontainers/runtime-spec config.md) that a VM shim uses.
- * Everything else is dropped, as Kata's constrainGRPCSpec drops it: hooks, seccomp, device rules.
+ * Everything else is dropped, as Kata's constrainGRPCSpec drops it: hooks, devices, block I/O weights.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -19,6 +19,18 @@ export const LinuxResourcesSchema = z.object({
     })
     .nullish(),
   memory: z.object({ limit: z.number().nullish() }).nullish(),
+  pids: z.object({ limit: z.number().nullish() }).nullish(),
+  devices: z
+    .array(
+      z.object({
+        allow: z.boolean().default(false),
+        type: z.string().nullish(),
+        major: z.number().nullish(),
+        minor: z.number().nullish(),
+        access: z.string().nullish(),
+      }),
+    )
+    .nullish(),
 });
 
 export const ProcessSchema = z.object({

@@ -8,7 +8,7 @@ export interface ExitReason {
   /** One sentence, e.g. "the virtual machine monitor (qemu-system-x86_64, pid 1) was killed by SIGKILL". */
   readonly reason: string;
   /** Kubernetes' word for it where there is one. */
-  readonly kind: "vmm-died" | "oom-killed" | "shim-died";
+  readonly kind: "vmm-died" | "oom-killed" | "guest-out-of-memory" | "shim-died";
 }
 
 const vmRecordFile = "vm.json";

@@ -30,6 +30,7 @@ import { sizingProfiles } from "../sizing/profiles.ts";
 import { type PodLimits, sizeVm, type VmSize } from "../sizing/vm-size.ts";
 import { type BootedGuest, bootGuest } from "./boot-guest.ts";
 import { writeVmRecord } from "./bundle-files.ts";
+import { keepGuestClock } from "./guest-clock.ts";
 import {
   consoleLogFile,
   type ShimState,
@@ -58,6 +59,8 @@ export interface SandboxInput {
   readonly options: ShimOptions;
   readonly limits: PodLimits;
   readonly hostname: string;
+  readonly sysctls: Readonly<Record<string, string>>;
+  readonly sharedMemoryBytes: number | undefined;
   readonly netnsPath: string | undefined;
   /** What its guest's address is to be on a user-mode network. */
   readonly address: string | undefined;
@@ -105,7 +108,8 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
       pidFile: join(state.bundle, vmmPidFile),
     });
     undo.unshift(vm.stop);
-    const booted = await bootGuest(vm, { hostname: input.hostname, network: network?.pod }, input);
+    const booted = await bootGuest(vm, { ...input, network: network?.pod }, input);
+    keepGuestClock(booted.guest, input);
     const dial = await startDialServer(sockets.dial, booted.guest);
     undo.unshift(() => dial.close());
     const record = vmRecord(vm, booted, choice, size, input, cgroup);

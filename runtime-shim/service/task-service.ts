@@ -9,6 +9,7 @@ import type { Task as TaskServiceDescriptor } from "../../proto/containerd/gen/t
 import { shimError } from "../errors.ts";
 import { addressAnnotation } from "../network/user-network.ts";
 import { resourceFields } from "../oci/oci-to-guest.ts";
+import { sharedMemoryBytes } from "../oci/shared-memory.ts";
 import { LinuxResourcesSchema, ProcessSchema, readSpec } from "../oci/spec.ts";
 import type { CallContext, ServiceHandlers } from "../ttrpc/server.ts";
 import { createContainer, startFailureStatus } from "./container.ts";
@@ -45,7 +46,8 @@ export function createTaskService(dependencies: {
   const { state, publisher, log } = dependencies;
   let sandbox: Sandbox | undefined;
   const vmmPid = () => sandbox?.vmmPid ?? process.pid;
-  const tasks = createTasks({ publisher, log, pid: vmmPid });
+  const vmMemoryMib = () => sandbox?.record.memoryMib;
+  const tasks = createTasks({ publisher, log, pid: vmmPid, vmMemoryMib });
   const creating = new Set<string>();
 
   const needSandbox = (): Sandbox => {
@@ -66,6 +68,8 @@ export function createTaskService(dependencies: {
       options: parseOptions(optionsJson(request.options) ?? state.optionsJson),
       limits: podLimits(spec),
       hostname: (spec.hostname || state.groupId).slice(0, 64),
+      sysctls: spec.linux?.sysctl ?? {},
+      sharedMemoryBytes: sharedMemoryBytes(spec),
       netnsPath: networkNamespace(spec),
       address: spec.annotations?.[addressAnnotation],
       cgroupsPath: spec.linux?.cgroupsPath ?? undefined,

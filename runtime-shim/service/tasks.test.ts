@@ -19,6 +19,7 @@ describe("tasks", () => {
       },
       log: silentLogger,
       pid: () => 1,
+      vmMemoryMib: () => 2048,
     });
     first = createTaskProcess("", { stdin: "", stdout: "", stderr: "", terminal: false });
     first.move("running");
@@ -37,7 +38,7 @@ describe("tasks", () => {
       ...{ closeStdin() {}, close() {}, abandon() {} },
     };
     for (let exitCode = 3; exitCode < 1_000; exitCode += 1) {
-      tasks.guestExited({ id: "c", execId: "", exitCode, oomKilled: false });
+      tasks.guestExited({ id: "c", execId: "", exitCode, outOfMemory: undefined });
     }
     await vi.advanceTimersByTimeAsync(0);
     expect(vi.getTimerCount()).toBe(1);
@@ -47,11 +48,11 @@ describe("tasks", () => {
   });
 
   it("tells of lack of memory once a second at most", async () => {
-    for (let n = 0; n < 1_000; n += 1) tasks.guestOom("c");
-    tasks.guestOom("not ours");
+    for (let n = 0; n < 1_000; n += 1) tasks.guestOom("c", "container");
+    tasks.guestOom("not ours", "guest");
     expect(topics).toEqual(["/tasks/oom"]);
     await vi.advanceTimersByTimeAsync(1_000);
-    tasks.guestOom("c");
+    tasks.guestOom("c", "container");
     expect(topics).toEqual(["/tasks/oom", "/tasks/oom"]);
   });
 });

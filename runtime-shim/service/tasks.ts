@@ -3,7 +3,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Logger } from "../../common/log.ts";
 import { TaskExitSchema, TaskOOMSchema } from "../../proto/containerd/gen/events_pb.js";
 import { shimError } from "../errors.ts";
-import type { ExitedEvent } from "../guest-client/client.ts";
+import type { ExitedEvent, OutOfMemory } from "../guest-client/client.ts";
 import type { SpecProcess } from "../oci/spec.ts";
 import { type ExitReason, writeExitReason } from "./bundle-files.ts";
 import type { GuestContainer } from "./container.ts";
@@ -33,7 +33,7 @@ export interface Tasks {
   all(): readonly Task[];
   /** An exit the guest reported. */
   guestExited(event: ExitedEvent): void;
-  guestOom(containerId: string): void;
+  guestOom(containerId: string, who: OutOfMemory): void;
   /** The VM is gone, and everything in it. `reason` is absent when that was asked for. */
   vmEnded(reason: string | undefined): void;
 }
@@ -52,6 +52,7 @@ export function createTasks(dependencies: {
   readonly log: Logger;
   /** The pid every task of a sandbox has on the host: its VMM's. */
   pid(): number;
+  vmMemoryMib(): number | undefined;
 }): Tasks {
   const { publisher, log, pid } = dependencies;
   const tasks = new Map<string, Task>();
@@ -77,6 +78,16 @@ export function createTasks(dependencies: {
     log.info({ task: task.id, exec: process.execId, exitStatus }, "process ended");
     publishExit(task, process);
   };
+  const oomReason = (who: OutOfMemory): ExitReason =>
+    who === "container"
+      ? {
+          kind: "oom-killed",
+          reason: "a process was killed because the container was over its memory limit",
+        }
+      : {
+          kind: "guest-out-of-memory",
+          reason: `the sandbox's VM ran out of memory (${dependencies.vmMemoryMib() ?? "?"} MiB): its kernel killed this container, which was within its own limit`,
+        };
   const noteReason = (task: Task, reason: ExitReason) => {
     try {
       writeExitReason(task.bundle, reason);
@@ -109,14 +120,12 @@ export function createTasks(dependencies: {
       if (task === undefined || process === undefined || task.kind === "sandbox") return;
       if (ending.has(process)) return;
       ending.add(process);
-      if (event.oomKilled) {
-        const reason = "a process was killed because the container was over its memory limit";
-        noteReason(task, { kind: "oom-killed", reason });
-      }
+      if (event.outOfMemory !== undefined) noteReason(task, oomReason(event.outOfMemory));
       void finish(task, process, event.exitCode & 0xff);
     },
-    guestOom(containerId) {
+    guestOom(containerId, who) {
       if (!tasks.has(containerId)) return;
+      log.warn({ container: containerId, who }, "out of memory");
       const nowMs = performance.now();
       if (nowMs - (oomToldMs.get(containerId) ?? Number.NEGATIVE_INFINITY) < oomPauseMs) return;
       oomToldMs.set(containerId, nowMs);

@@ -112,7 +112,8 @@ export async function recordExit(
     (exit.exitCode === 0
       ? undefined
       : readExitReason(sandboxLayout(context.paths, sandboxId).bundle));
-  if ((kills ?? 0) > 0 || told?.kind === "oom-killed") container.oomKilled = true;
+  const outOfMemory = told?.kind === "oom-killed" || told?.kind === "guest-out-of-memory";
+  if ((kills ?? 0) > 0 || outOfMemory) container.oomKilled = true;
   try {
     if (container.record.inShim && sandbox.tasks !== undefined) {
       await sandbox.tasks.delete({ id });

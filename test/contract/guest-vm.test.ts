@@ -131,8 +131,8 @@ describe.skipIf(reason !== undefined)("the guest in a VM", () => {
   it("enforces a container's memory limit and names the out-of-memory kill", async () => {
     const more: FieldList = [[11, 48 << 20]];
     const { outcome } = await vm.run("greedy", ["tail", "/dev/zero"], { more });
-    expect(await outcome).toMatchObject({ exitCode: 137, oomKilled: true });
-    expect(vm.oom).toContain("greedy");
+    expect(await outcome).toMatchObject({ exitCode: 137, outOfMemory: "container" });
+    expect(vm.oom).toContainEqual({ id: "greedy", who: "container" });
     await remove("greedy");
   });
 

@@ -5,13 +5,15 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer, type Socket } from "node:net";
+import { connect as connectSocket, createServer, type Socket } from "node:net";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import type { Logger } from "../../common/log.ts";
 import {
   createGuestClient,
   type ExitedEvent,
   type GuestClient,
+  type OutOfMemory,
 } from "../../runtime-shim/guest-client/client.ts";
 import type { FieldList, Fields } from "../../runtime-shim/guest-client/fields.ts";
 import { agentPortName } from "../../runtime-shim/guest-client/protocol.ts";
@@ -41,7 +43,7 @@ export function whyNoVm(): string | undefined {
 
 export interface Outcome {
   readonly exitCode: number;
-  readonly oomKilled: boolean;
+  readonly outOfMemory: OutOfMemory | undefined;
   readonly stdout: string;
   readonly stderr: string;
 }
@@ -67,7 +69,8 @@ export interface GuestVm {
   readonly client: GuestClient;
   readonly hello: Fields;
   readonly bootId: string;
-  readonly oom: string[];
+  /** Containers that ran out of memory, and why. */
+  readonly oom: Array<{ readonly id: string; readonly who: OutOfMemory }>;
   readonly exits: ExitedEvent[];
   /** CREATE_CONTAINER on a writable tmpfs, unless `more` names an upper disk. */
   create(id: string, args: readonly string[], options?: ProcessOptions): Promise<Running>;
@@ -79,6 +82,9 @@ export interface GuestVm {
   sendRaw(bytes: Buffer): void;
   /** The same machine over the connection that QEMU makes after this one has ended. */
   reconnect(): Promise<GuestVm>;
+  /** Stops the machine's processors, and its clocks with them. */
+  stand(): Promise<void>;
+  goOn(): Promise<void>;
   /** The VMM's exit. */
   readonly gone: Promise<void>;
   stop(): Promise<void>;
@@ -96,11 +102,14 @@ const mounts = [
 ];
 const silent = { debug() {}, info() {}, warn() {}, error() {} } as unknown as Logger;
 
-export async function bootGuestVm(): Promise<GuestVm> {
+export async function bootGuestVm({ memoryMib = 512 } = {}): Promise<GuestVm> {
   const folder = mkdtempSync("/tmp/katasim-guest-");
   const { rootDisk, upperDisk } = makeDisks(folder);
   const console = join(folder, "console");
-  const { vmm, server, nextConnection } = await startQemu(folder, console, rootDisk, upperDisk);
+  const { vmm, server, nextConnection } = await startQemu(folder, {
+    ...{ console, rootDisk, upperDisk, memoryMib },
+  });
+  const monitor = join(folder, "monitor");
   const gone = new Promise<void>((resolve) => vmm.once("exit", () => resolve()));
   const stop = async () => {
     vmm.kill("SIGKILL");
@@ -114,6 +123,8 @@ export async function bootGuestVm(): Promise<GuestVm> {
       stop,
       nextConnection,
       console: () => readFileSync(console, "utf8"),
+      stand: () => askMonitor(monitor, "stop"),
+      goOn: () => askMonitor(monitor, "cont"),
     });
   } catch (error) {
     await stop();
@@ -135,7 +146,34 @@ function makeDisks(folder: string) {
   return { rootDisk, upperDisk };
 }
 
-async function startQemu(folder: string, console: string, rootDisk: string, upperDisk: string) {
+/** One QMP command over a connection of its own. */
+async function askMonitor(path: string, command: string): Promise<void> {
+  const socket = connectSocket(path);
+  try {
+    socket.write('{"execute":"qmp_capabilities","id":1}');
+    socket.write(`{"execute":"${command}","id":2}`);
+    for await (const line of createInterface({ input: socket })) {
+      const answer = JSON.parse(line) as { id?: number; return?: unknown };
+      if (answer.id === 2 && answer.return !== undefined) return;
+      if ("error" in answer) throw new Error(line);
+    }
+    throw new Error("the monitor closed");
+  } finally {
+    socket.destroy();
+  }
+}
+
+async function startQemu(
+  folder: string,
+  {
+    console,
+    rootDisk,
+    upperDisk,
+    memoryMib,
+  }: Record<"console" | "rootDisk" | "upperDisk", string> & {
+    readonly memoryMib: number;
+  },
+) {
   const path = join(folder, "agent");
   const server = createServer();
   const arrived: Socket[] = [];
@@ -156,9 +194,10 @@ async function startQemu(folder: string, console: string, rootDisk: string, uppe
     "qemu-system-x86_64",
     [
       ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
-      ["-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", "512M", "-smp", "1"],
+      ["-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", `${memoryMib}M`, "-smp", "1"],
       ["-kernel", join(guestFolder, "vmlinux"), "-initrd", join(guestFolder, "initramfs.cpio")],
       ["-append", kernelCommandLine, "-serial", `file:${console}`],
+      ["-qmp", `unix:${join(folder, "monitor")},server=on,wait=off`],
       ["-device", "virtio-serial-pci", "-chardev", `socket,id=agent,path=${path},reconnect=1`],
       ["-device", `virtserialport,chardev=agent,name=${agentPortName}`],
       disk("root", rootDisk, "on"),
@@ -185,7 +224,7 @@ async function startQemu(folder: string, console: string, rootDisk: string, uppe
   return { vmm, server, nextConnection };
 }
 
-interface Machine extends Pick<GuestVm, "gone" | "stop" | "console"> {
+interface Machine extends Pick<GuestVm, "gone" | "stop" | "console" | "stand" | "goOn"> {
   nextConnection(): Promise<Socket>;
 }
 
@@ -193,7 +232,7 @@ async function connect(machine: Machine): Promise<GuestVm> {
   const { nextConnection, ...facts } = machine;
   const socket = await nextConnection();
   const exits: ExitedEvent[] = [];
-  const oom: string[] = [];
+  const oom: Array<{ id: string; who: OutOfMemory }> = [];
   const waiting = new Map<string, (event: ExitedEvent) => void>();
   const client = createGuestClient(socket, {
     log: silent,
@@ -202,7 +241,7 @@ async function connect(machine: Machine): Promise<GuestVm> {
         exits.push(event);
         waiting.get(`${event.id}/${event.execId}`)?.(event);
       },
-      oom: (id) => void oom.push(id),
+      oom: (id, who) => void oom.push({ id, who }),
     },
   });
   const hello = await client.request("hello");
@@ -237,9 +276,9 @@ async function connect(machine: Machine): Promise<GuestVm> {
     ]);
     if (options.stdin?.length) stdin?.write(options.stdin);
     if (!options.tty) stdin?.end();
-    const outcome = exited.then(async ({ exitCode, oomKilled }) => {
+    const outcome = exited.then(async ({ exitCode, outOfMemory }) => {
       const [out, err] = await text;
-      return { exitCode, oomKilled, stdout: out, stderr: err };
+      return { exitCode, outOfMemory, stdout: out, stderr: err };
     });
     return { execId: key.slice(key.indexOf("/") + 1), stdin, stdout, outcome };
   };
