@@ -10,7 +10,7 @@ import type { Logger } from "../common/log.ts";
 import type { Paths } from "../common/paths.ts";
 import { createHttpsCluster, type HttpsCluster } from "../simulator/cluster/https-cluster.ts";
 import { createImageService, defaultAliases, type NodeImages } from "../simulator/images/index.ts";
-import { createNodeAgent } from "../simulator/index.ts";
+import { createNodeAgent, nodeInternalIp } from "../simulator/index.ts";
 import {
   createCniNetwork,
   type NodeNetworkFacts,
@@ -86,10 +86,16 @@ export async function openNodeRuntime(options: NodeOptions): Promise<NodeRuntime
   };
 }
 
-export function openNodeNetwork({ paths, log }: NodeOptions): PodNetwork {
+export function openNodeNetwork({ paths, settings, log }: NodeOptions): PodNetwork {
+  const { podCidr, cniConf, cniBinDir } = settings;
   return createCniNetwork({
     name: paths.machineName,
     folder: join(paths.run, "network"),
+    rangeFile: join(paths.state, "pod-cidr"),
+    nodeIp: nodeInternalIp,
+    podCidr: podCidr === "auto" ? undefined : podCidr,
+    configFile: cniConf === "own" ? undefined : cniConf,
+    binDirs: cniBinDir.split(":"),
     log: log.child({ component: "network" }),
   });
 }
@@ -134,8 +140,8 @@ export async function startNode(
     progress.step("runtime", "Finding runtimes and running pods");
     const { images, network, runtime, close } = await openNodeRuntime(options);
     stops.push(close);
-    await runtime.recover();
     const networkFacts = await network.ensureNode();
+    await runtime.recover();
 
     const handlers = runtime.handlers();
     handlers.catch(() => {});

@@ -13,6 +13,9 @@ describe("resolveSettings", () => {
       accel: "auto",
       require: "any",
       network: "cni",
+      podCidr: "auto",
+      cniConf: "own",
+      cniBinDir: "/opt/cni/bin:/usr/lib/cni",
     });
   });
 
@@ -30,6 +33,7 @@ describe("resolveSettings", () => {
     ["listen", "localhost", "--listen"],
     ["accel", "fast", "--accel"],
     ["network", "token-ring", "--network"],
+    ["podCidr", "10.244.0.0", "--pod-cidr"],
   ])("refuses %s %s and names the flag", (key, value, flag) => {
     expect(() => resolveSettings({ [key]: value }, {}, {})).toThrow(`${flag} cannot be "${value}"`);
   });

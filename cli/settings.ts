@@ -3,7 +3,7 @@
  * the state folder, so that `down` and a plain `up` bring the same node back.
  */
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import type { Paths } from "../common/paths.ts";
 import { requirements } from "../runtime-shim/hypervisors/ladder.ts";
@@ -36,6 +36,15 @@ export const NodeSettingsSchema = z.object({
   require: z.enum(requirements).default("any"),
   /** What makes the pods' network. */
   network: z.enum(networkChoices).default("cni"),
+  /** Of katasim's own CNI configuration. */
+  podCidr: z.literal("auto").or(z.cidrv4()).default("auto"),
+  /** A configuration list of the user's, or katasim's own. */
+  cniConf: z
+    .string()
+    .transform((file) => (file === "own" ? file : resolve(file)))
+    .default("own"),
+  /** Folders of CNI plugins, separated by colons: containerd's default, and Debian's. */
+  cniBinDir: z.string().min(1).default("/opt/cni/bin:/usr/lib/cni"),
 });
 
 export type NodeSettings = z.infer<typeof NodeSettingsSchema>;
@@ -51,6 +60,9 @@ const flagNames: Readonly<Record<keyof NodeSettings, string>> = {
   accel: "--accel",
   require: "--require",
   network: "--network",
+  podCidr: "--pod-cidr",
+  cniConf: "--cni-conf",
+  cniBinDir: "--cni-bin-dir",
 };
 
 /** Lays flags over environment over the remembered settings. Throws USAGE naming the flag. */

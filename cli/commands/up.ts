@@ -68,6 +68,9 @@ export function addUp(program: Command, bind: Bind): void {
         networkChoices,
       ),
     )
+    .option("--pod-cidr <range>", "the pods' addresses (default: the first free 10.244.N.0/24)")
+    .option("--cni-conf <file>", "CNI configuration to use in place of katasim's own (own)")
+    .option("--cni-bin-dir <folders>", "of CNI plugins (default: /opt/cni/bin:/usr/lib/cni)")
     .option("--kubeconfig <file>", "kubeconfig to write, instead of $KUBECONFIG or ~/.kube/config")
     .option("--no-kubeconfig", "write no kubeconfig")
     .option("--no-switch-context", "leave current-context as it is")
@@ -233,6 +236,9 @@ function daemonArguments(
     ...["--accel", settings.accel],
     ...["--require", settings.require],
     ...["--network", settings.network],
+    ...["--pod-cidr", settings.podCidr],
+    ...["--cni-conf", settings.cniConf],
+    ...["--cni-bin-dir", settings.cniBinDir],
     ...(options.retain ? ["--retain"] : []),
     ...Array.from({ length: verbosity }, () => "-v"),
   ];

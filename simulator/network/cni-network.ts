@@ -1,180 +1,153 @@
 /**
- * The node's network: one network namespace per node with a bridge, one per pod with `eth0`. It is
- * what a CNI plugin (bridge + host-local) does; the machine's own network namespace is never touched.
+ * The pod network that CNI plugins make, for trusted and sandboxed pods alike: katasim's own list runs
+ * in the node's namespace; a list of the user's runs where katasim runs, as under containerd.
  */
+import { existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
-import { runCommand } from "../command.ts";
-import { createAddressBook, macOf, parseCidr } from "./addresses.ts";
+import {
+  addAttachment,
+  checkAttachment,
+  deleteAttachment,
+  podInterface,
+} from "./cni/attachment.ts";
+import { type KeptAttachment, openAttachmentFiles } from "./cni/attachment-files.ts";
+import type { PluginHost } from "./cni/plugin.ts";
+import { podAddresses } from "./cni/result.ts";
+import { type CniNodeOptions, createCniNode } from "./cni-node.ts";
+import { defaultNetworkName } from "./default-list.ts";
 import { networkError } from "./errors.ts";
-import type { NodeNetworkFacts, PodAttachment, PodIdentity, PodNetwork } from "./pod-network.ts";
+import { deleteNetns, makeNetns, netnsFolder } from "./ip.ts";
+import { releaseLeases } from "./leases.ts";
+import type { PodAttachment, PodIdentity, PodNetwork } from "./pod-network.ts";
 
-export interface CniNetworkOptions {
-  /** The instance's name on this machine: the node namespace is `katasim-<name>`. */
-  readonly name: string;
-  /** Folder for the address book. */
+export interface CniNetworkOptions extends Omit<CniNodeOptions, "leases"> {
+  /** For attachments and leases; gone after `destroy`. */
   readonly folder: string;
-  /** Default 10.244.0.0/24. */
-  readonly podCidr?: string;
+  /** Where plugins are looked for, in this order. */
+  readonly binDirs: readonly string[];
   readonly log: Logger;
 }
 
-const defaultPodCidr = "10.244.0.0/24";
-const netnsFolder = "/run/netns";
-const bridge = "cbr0";
 // 48 bits of a random id: enough to tell a node's pods apart, short enough to read in `ip netns`.
 const idLength = 12;
 
 export function createCniNetwork(options: CniNetworkOptions): PodNetwork {
-  const { name, log } = options;
-  const podCidr = options.podCidr ?? defaultPodCidr;
-  const range = parseCidr(podCidr);
-  const addresses = createAddressBook(options.folder, range);
-  const nodeNetns = `katasim-${name}`;
+  const { folder, binDirs, log } = options;
+  const leases = join(folder, "leases");
+  const node = createCniNode({ ...options, leases });
+  const attachments = openAttachmentFiles(join(folder, "attachments"));
   // A dot cannot occur in an instance name, so the pods of "a" are never taken for node "a-b".
-  const podPrefix = `${nodeNetns}.`;
+  const podPrefix = `${node.netns}.`;
   const podNetns = (sandboxId: string) => `${podPrefix}${sandboxId.slice(0, idLength)}`;
-  let nodeReady: Promise<NodeNetworkFacts> | undefined;
 
-  async function makeNode(): Promise<NodeNetworkFacts> {
-    const facts = { podCidr, limits: [] };
-    if (process.getuid?.() !== 0) {
-      throw networkError(
-        "NETWORK_NEEDS_ROOT",
-        "pod networks need root: network namespaces are made with ip netns",
-        {
-          hint: "Run katasim as root, for instance with sudo.",
-        },
-      );
-    }
-    const found = await runCommand("ip", [
-      "-n",
-      nodeNetns,
-      "-o",
-      "-4",
-      "addr",
-      "show",
-      "dev",
-      bridge,
-    ]);
-    if (found.ok && found.stdout.includes(range.gateway)) return facts;
-    // Half-made or stale (the mount is gone after a reboot, the file may not be): start afresh.
-    await runCommand("ip", ["netns", "delete", nodeNetns]);
-    await rm(join(netnsFolder, nodeNetns), { force: true }).catch(() => undefined);
-    await ip(["netns", "add", nodeNetns]);
-    await ip(
-      ["-n", nodeNetns, "-batch", "-"],
-      [
-        "link set lo up",
-        `link add ${bridge} type bridge`,
-        `addr add ${range.gateway}/${range.prefixLength} dev ${bridge}`,
-        `link set ${bridge} up`,
-      ],
-    );
-    log.debug({ netns: nodeNetns }, "node network made");
-    return facts;
+  function hostOf({ inNode }: Pick<KeptAttachment, "inNode">): PluginHost {
+    // After a reboot there is no namespace to enter and nothing in it: the lease is all that is left.
+    const enters = inNode && existsSync(node.netnsPath);
+    return { binDirs, netnsPath: enters ? node.netnsPath : undefined };
   }
 
-  function ensureNode(): Promise<NodeNetworkFacts> {
-    nodeReady ??= makeNode().catch((error: unknown) => {
-      nodeReady = undefined;
-      throw error;
-    });
-    return nodeReady;
-  }
-
-  async function attach({ sandboxId }: PodIdentity): Promise<PodAttachment> {
-    await ensureNode();
+  async function attach(pod: PodIdentity): Promise<PodAttachment> {
+    const { list, inNode } = await node.ready();
+    const { sandboxId } = pod;
+    if ((await attachments.find(sandboxId)) !== undefined) await detach(sandboxId);
     const netns = podNetns(sandboxId);
-    await deleteNetns(netns);
-    const address = await addresses.reserve(sandboxId);
-    const mac = macOf(address);
+    const attachment: KeptAttachment = {
+      list,
+      inNode,
+      containerId: sandboxId,
+      netnsPath: join(netnsFolder, netns),
+      args: cniArguments(pod),
+      capabilities: {},
+    };
+    await attachments.put(attachment);
     try {
-      await ip(["netns", "add", netns]);
-      const cable = `v${sandboxId.slice(0, idLength)}`;
-      await ip(
-        ["-n", nodeNetns, "-batch", "-"],
-        [
-          `link add ${cable} type veth peer name eth0 address ${mac} netns ${netns}`,
-          `link set ${cable} master ${bridge} up`,
-        ],
-      );
-      await ip(
-        ["-n", netns, "-batch", "-"],
-        [
-          "link set lo up",
-          `addr add ${address}/${range.prefixLength} dev eth0`,
-          "link set eth0 up",
-          `route add default via ${range.gateway}`,
-        ],
-      );
+      await makeNetns(netns);
+      const result = await addAttachment(hostOf(attachment), attachment);
+      await attachments.put({ ...attachment, result });
+      const [ip] = podAddresses(result, podInterface);
+      if (ip !== undefined) return { netnsPath: attachment.netnsPath, ip };
+      throw networkError("CNI_PLUGIN_FAILED", "the plugins gave the pod no address", {
+        hint: "The CNI configuration needs an ipam part.",
+      });
     } catch (error) {
-      await detach(sandboxId);
-      // The node's namespace may have been removed behind our back; look again next time.
-      nodeReady = undefined;
+      node.doubt();
+      await detach(sandboxId).catch((failure: unknown) =>
+        log.warn(
+          { sandbox: sandboxId, error: messageOf(failure) },
+          "half-made network not removed",
+        ),
+      );
       throw error;
     }
-    return {
-      netnsPath: join(netnsFolder, netns),
-      ip: address,
-    };
   }
 
   async function detach(sandboxId: string): Promise<void> {
-    await deleteNetns(podNetns(sandboxId));
-    await addresses.release(sandboxId);
+    const kept = await attachments.find(sandboxId);
+    const netns = podNetns(sandboxId);
+    const stands = existsSync(join(netnsFolder, netns));
+    if (kept !== undefined) {
+      await deleteAttachment(hostOf(kept), {
+        ...kept,
+        netnsPath: stands ? kept.netnsPath : "",
+      }).catch((error: unknown) => {
+        throw networkError(
+          "NETWORK_TEARDOWN_FAILED",
+          `failed to destroy network for sandbox "${sandboxId}": ${messageOf(error)}`,
+          { cause: error },
+        );
+      });
+    }
+    await deleteNetns(netns);
+    await attachments.remove(sandboxId);
+  }
+
+  async function check(sandboxId: string): Promise<void> {
+    const kept = await attachments.find(sandboxId);
+    if (kept !== undefined) await checkAttachment(hostOf(kept), kept);
   }
 
   async function sweep(keep: ReadonlySet<string>): Promise<readonly string[]> {
+    const removed = new Set<string>();
+    for (const id of await attachments.containerIds()) {
+      if (keep.has(id)) continue;
+      removed.add(podNetns(id));
+      await detach(id).catch((error: unknown) => log.warn({ sandbox: id }, messageOf(error)));
+    }
     const kept = new Set([...keep].map(podNetns));
-    const removed: string[] = [];
     for (const netns of await readdir(netnsFolder).catch(() => [] as string[])) {
       if (!netns.startsWith(podPrefix) || kept.has(netns)) continue;
+      removed.add(netns);
       await deleteNetns(netns);
-      removed.push(netns);
     }
-    for (const owner of (await addresses.owners()).keys()) {
-      if (!keep.has(owner)) await addresses.release(owner);
-    }
-    return removed;
-  }
-
-  async function destroy(): Promise<void> {
-    await sweep(new Set());
-    await deleteNetns(nodeNetns);
-    await rm(options.folder, { recursive: true, force: true });
-    nodeReady = undefined;
+    await releaseLeases(join(leases, defaultNetworkName), keep);
+    return [...removed];
   }
 
   return {
-    nodeNetnsPath: join(netnsFolder, nodeNetns),
-    ensureNode,
+    nodeNetnsPath: node.netnsPath,
+    ensureNode: async () => (await node.ready()).facts,
     attach,
     detach,
+    check,
     sweep,
-    destroy,
+    async destroy() {
+      await sweep(new Set());
+      await node.destroy();
+      await rm(folder, { recursive: true, force: true });
+    },
   };
 }
 
-/** Deleting the namespace deletes its veth and so the other end in the node: nothing else is left. */
-async function deleteNetns(netns: string): Promise<void> {
-  const names = await readdir(netnsFolder).catch(() => [] as string[]);
-  if (!names.includes(netns)) return;
-  const result = await runCommand("ip", ["netns", "delete", netns]);
-  // `ip netns delete` refuses a name that is no mount any more, though the file is still there.
-  if (!result.ok) await rm(join(netnsFolder, netns), { force: true }).catch(() => undefined);
-}
-
-async function ip(args: readonly string[], batch?: readonly string[]): Promise<void> {
-  const result = await runCommand("ip", args, {
-    timeoutMs: 10_000,
-    ...(batch === undefined ? {} : { input: `${batch.join("\n")}\n` }),
-  });
-  if (result.ok) return;
-  throw networkError("NETWORK_SETUP_FAILED", `ip ${args.join(" ")} failed: ${result.stderr}`, {
-    hint: result.missing
-      ? "Install the Debian package iproute2."
-      : "The kernel must offer network namespaces, bridge and veth devices.",
-  });
+/** The arguments containerd gives (internal/cri/server/sandbox_run.go toCNILabels). */
+function cniArguments({ sandboxId, podNamespace, podName, podUid }: PodIdentity): string {
+  return [
+    "IgnoreUnknown=1",
+    `K8S_POD_NAMESPACE=${podNamespace}`,
+    `K8S_POD_NAME=${podName}`,
+    `K8S_POD_INFRA_CONTAINER_ID=${sandboxId}`,
+    `K8S_POD_UID=${podUid}`,
+  ].join(";");
 }

@@ -34,6 +34,8 @@ export interface PodNetwork {
   attach(pod: PodIdentity): Promise<PodAttachment>;
   /** Succeeds when nothing is left to remove. */
   detach(sandboxId: string): Promise<void>;
+  /** Rejects when the pod's network no longer stands as it was made. */
+  check(sandboxId: string): Promise<void>;
   /** Removes what belongs to sandboxes that are not in `keep`; answers what it removed. */
   sweep(keep: ReadonlySet<string>): Promise<readonly string[]>;
   /** Removes everything of this node. */

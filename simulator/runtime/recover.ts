@@ -71,6 +71,10 @@ async function recoverSandbox(context: RuntimeContext, sandbox: LiveSandbox): Pr
     context.log.child({ sandbox: id }),
   );
   watchShim(context, sandbox, tasks);
+  // Beside the rest: the pod runs, and what is wrong with its network is not mended by waiting for it.
+  void context.network.check(id).catch((error: unknown) => {
+    context.log.warn({ sandbox: id, error: messageOf(error) }, "the pod's network does not stand");
+  });
   await Promise.all(
     [...sandbox.containers.values()]
       .filter(({ record }) => record.state !== "exited" && record.inShim)

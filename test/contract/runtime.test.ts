@@ -283,7 +283,9 @@ describe.skipIf(why !== undefined)("container runtime on runc", () => {
     const client = await start("exec sleep 1000", {}, other);
     const reply = await exec(client.id, ["sh", "-c", `echo hi | socat - TCP4:${pod.ip}:9000`]);
     expect(reply.stdout).toBe("hi\n");
-    const gateway = await exec(client.id, ["sh", "-c", "socat - TCP4:10.244.0.1:1; true"]);
+    const { podCidr = "" } = await node.network.ensureNode();
+    const bridge = podCidr.replace(/0\/24$/, "1");
+    const gateway = await exec(client.id, ["sh", "-c", `socat - TCP4:${bridge}:1; true`]);
     expect(gateway.stderr).toMatch(/Connection refused/);
     await node.runtime.removeSandbox(other.id);
     await node.runtime.stopContainer(server.id, 0);

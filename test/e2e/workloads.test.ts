@@ -225,7 +225,8 @@ describe.each(twins)("$kind pod", ({ kind, options }) => {
     await applyReady(kubectl, pod("a", options), pod("b", options));
     expect(await shell("a", "hostname; grep -c a$ /etc/hosts")).toBe("a\n1");
     const ip = await kubectl.ok(["get", "pod", "b", "-o", "jsonpath={.status.podIP}"]);
-    expect(await shell("a", "ip -4 -o addr show eth0")).toContain("10.244.0.");
+    const own = await kubectl.ok(["get", "pod", "a", "-o", "jsonpath={.status.podIP}"]);
+    expect(await shell("a", "ip -4 -o addr show eth0")).toContain(` ${own}/24 `);
     expect(await shell("a", `timeout 5 sh -c 'ip route get ${ip}' | head -n 1`)).toContain(ip);
     await deletePods(kubectl, "a", "b");
   });

@@ -17,6 +17,7 @@ export function findLeaks(scope: LeakScope): readonly string[] {
     ...processes(scope),
     ...mounts(scope),
     ...netns(scope),
+    ...cables(scope),
     ...sockets(scope),
     ...cgroups(scope),
   ];
@@ -49,6 +50,13 @@ function netns({ instance }: LeakScope): readonly string[] {
   return (existsSync("/run/netns") ? readdirSync("/run/netns") : [])
     .filter((name) => name.startsWith(own))
     .map((name) => `network namespace ${name}`);
+}
+
+/** The machine's end of the cable to the node bears the node's name as its alias. */
+function cables({ instance }: LeakScope): readonly string[] {
+  return readdirSync("/sys/class/net")
+    .filter((device) => read(`/sys/class/net/${device}/ifalias`).startsWith(`katasim-${instance}`))
+    .map((device) => `network device ${device}`);
 }
 
 function sockets({ home }: LeakScope): readonly string[] {

@@ -31,8 +31,11 @@ export interface TestNode {
 /** Why genuine runc containers cannot run here; undefined when they can. */
 export function whyNoRunc(): string | undefined {
   if (process.getuid?.() !== 0) return "needs root";
-  const missing = ["containerd-shim-runc-v2", "runc", "umoci", "ip", "socat"].filter(
-    (name) => !["/usr/bin", "/usr/sbin", "/bin", "/sbin"].some((f) => existsSync(join(f, name))),
+  const missing = ["containerd-shim-runc-v2", "runc", "umoci", "ip", "socat", "bridge"].filter(
+    (name) =>
+      !["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/lib/cni"].some((f) =>
+        existsSync(join(f, name)),
+      ),
   );
   if (missing.length > 0) return `missing: ${missing.join(", ")}`;
   if (!existsSync(builtPause()) && !existsSync("/usr/bin/cc")) return "no pause program and no cc";
@@ -49,7 +52,15 @@ export async function openTestNode(home: string, name: string): Promise<TestNode
   const images = createImageService({ paths, log: silentLogger });
   const image = await images.importBuiltin();
   if (image === undefined) throw new Error("the test image was not imported");
-  const network = createCniNetwork({ name, folder: join(paths.run, "network"), log: silentLogger });
+  const network = createCniNetwork({
+    name,
+    folder: join(paths.run, "network"),
+    rangeFile: join(paths.state, "pod-cidr"),
+    nodeIp: "10.224.0.4",
+    binDirs: ["/opt/cni/bin", "/usr/lib/cni"],
+    log: silentLogger,
+  });
+  await network.ensureNode();
   const runtime = createContainerRuntime({ paths, images, network, log: silentLogger });
   await runtime.recover();
   return {

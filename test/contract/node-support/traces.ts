@@ -13,6 +13,9 @@ export async function traces(name: string, home: string): Promise<readonly strin
 
 function look(name: string, home: string): string[] {
   const netns = list("/run/netns").filter((entry) => entry.startsWith(`katasim-${name}`));
+  const cables = list("/sys/class/net").filter((device) =>
+    read(`/sys/class/net/${device}/ifalias`).startsWith(`katasim-${name}`),
+  );
   const mounts = readFileSync("/proc/self/mountinfo", "utf8")
     .split("\n")
     .map((line) => line.split(" ")[4] ?? "")
@@ -30,6 +33,7 @@ function look(name: string, home: string): string[] {
     .filter((folder) => basename(folder).startsWith(`katasim-${name}`));
   return [
     ...netns.map((entry) => `netns ${entry}`),
+    ...cables.map((entry) => `device ${entry}`),
     ...mounts.map((entry) => `mount ${entry}`),
     ...processes.map((entry) => `process ${entry}`),
     ...cgroups.map((entry) => `cgroup ${entry}`),
@@ -37,8 +41,12 @@ function look(name: string, home: string): string[] {
 }
 
 function commandLine(pid: string): string {
+  return read(`/proc/${pid}/cmdline`).replaceAll("\0", " ");
+}
+
+function read(path: string): string {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+    return readFileSync(path, "utf8");
   } catch {
     return "";
   }
