@@ -14,7 +14,8 @@ import {
   podInterface,
 } from "./cni/attachment.ts";
 import { type KeptAttachment, openAttachmentFiles } from "./cni/attachment-files.ts";
-import type { PluginHost } from "./cni/plugin.ts";
+import { pluginTypes } from "./cni/network-list.ts";
+import { assertPlugins, type PluginHost } from "./cni/plugin.ts";
 import { podAddresses } from "./cni/result.ts";
 import { type CniNodeOptions, createCniNode } from "./cni-node.ts";
 import { defaultNetworkName } from "./default-list.ts";
@@ -52,6 +53,7 @@ export function createCniNetwork(options: CniNetworkOptions): PodNetwork {
   async function attach(pod: PodIdentity): Promise<PodAttachment> {
     const { list, inNode } = await node.ready();
     const { sandboxId } = pod;
+    await assertPlugins({ binDirs }, pluginTypes(list));
     if ((await attachments.find(sandboxId)) !== undefined) await detach(sandboxId);
     const netns = podNetns(sandboxId);
     const attachment: KeptAttachment = {

@@ -101,6 +101,18 @@ export function pluginInput(
   };
 }
 
+/** The programs a list runs: its plugins and those they delegate addresses to. */
+export function pluginTypes({ plugins }: NetworkList): readonly string[] {
+  const types = plugins.flatMap(({ type, ipam }) => [type, ...(isNamed(ipam) ? [ipam.type] : [])]);
+  return [...new Set(types)];
+}
+
+function isNamed(ipam: unknown): ipam is { readonly type: string } {
+  return (
+    typeof ipam === "object" && ipam !== null && "type" in ipam && typeof ipam.type === "string"
+  );
+}
+
 /** CHECK, and the result of ADD for DEL, came with 0.4.0. */
 export function knowsCheck({ cniVersion }: NetworkList): boolean {
   return cniVersion !== "0.3.0" && cniVersion !== "0.3.1";

@@ -88,7 +88,14 @@ export async function findPlugin(
   return undefined;
 }
 
-export function missingPlugin({ binDirs }: PluginHost, type: string): SimError {
+/** Before anything is made: what was added by half could not be deleted, either. */
+export async function assertPlugins(host: PluginHost, types: readonly string[]): Promise<void> {
+  for (const type of types) {
+    if ((await findPlugin(host.binDirs, type)) === undefined) throw missingPlugin(host, type);
+  }
+}
+
+function missingPlugin({ binDirs }: PluginHost, type: string): SimError {
   return networkError(
     "CNI_PLUGIN_MISSING",
     `failed to find plugin "${type}" in path [${binDirs.join(" ")}]`,
