@@ -64,6 +64,8 @@ export interface VmRecord {
     readonly memoryMib: number;
   };
   readonly vmmPid: number;
+  /** The user the VMM runs as: one of its own where the shim may change users. */
+  readonly vmmUid: number;
   readonly shimPid: number;
   readonly kernelRelease: string;
   readonly bootId: string;

@@ -78,6 +78,8 @@ function command(
     // It ends with this shell, too.
     `setpriv --pdeathsig KILL mkfs.erofs --quiet ${mkfsOptions.join(" ")} ${quote(temporary)} root >&2 ||
       { rm -f ${quote(temporary)}; exit 1; }`,
+    // Readable for a VMM that is not root; the folder keeps others out.
+    `chmod 0444 ${quote(temporary)}`,
     ...(shared === undefined ? [] : publishLines(shared, target)),
   ];
   return [
@@ -96,8 +98,6 @@ function publishLines(shared: SharedPacking, target: string): readonly string[] 
   return [
     `[ "$(${shared.fingerprintCommand})" = ${quote(shared.fingerprint)} ] ||
       { rm -f ${temporary}; exit ${exitCode.changed}; }`,
-    // Readable for a VMM that is not root; the folder keeps others out.
-    `chmod 0444 ${temporary}`,
     `sync ${temporary} || { rm -f ${temporary}; exit 1; }`,
     `mv ${temporary} ${quote(target)}`,
   ];

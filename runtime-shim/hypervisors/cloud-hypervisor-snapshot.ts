@@ -3,6 +3,8 @@
  * the saved VM's own socket and tap, beside its memory and devices.
  */
 import {
+  chmodSync,
+  chownSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -12,6 +14,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { giveTo, socketInPlace } from "../confinement/vmm-place.ts";
 import { shimError } from "../errors.ts";
 import { tapOf } from "./command-line/cloud-hypervisor.ts";
 import type { VmSpec } from "./hypervisor.ts";
@@ -26,10 +29,21 @@ const ConfigSchema = z.looseObject({
   vsock: z.looseObject({ socket: z.string() }),
 });
 
+/** Takes a folder back from the VMM that wrote it: others may read it, and nobody may change it. */
+export function keepSnapshot(folder: string): void {
+  chownSync(folder, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
+  chmodSync(folder, 0o755);
+  for (const name of readdirSync(folder)) {
+    chownSync(join(folder, name), process.getuid?.() ?? 0, process.getgid?.() ?? 0);
+    chmodSync(join(folder, name), 0o444);
+  }
+}
+
 /** Lends a view of the snapshot in which socket and tap are those of `spec`. */
 export async function withSnapshotFor(
   spec: VmSpec,
   folder: string,
+  lendFolder: () => Promise<string>,
   use: (view: string) => Promise<void>,
 ): Promise<void> {
   const configPath = join(folder, configFile);
@@ -44,21 +58,25 @@ export async function withSnapshotFor(
   if ((nic !== undefined) !== (config.net?.length === 1)) {
     throw shimError("VMM_START_FAILED", "either the snapshot or the VM asked for has a NIC");
   }
+  const lent = await lendFolder();
   const view = mkdtempSync(`${spec.controlSocket}.s`);
+  const socket = socketInPlace(spec.place, spec.agentSocket);
   try {
     for (const name of readdirSync(folder)) {
-      if (name !== configFile) symlinkSync(join(folder, name), join(view, name));
+      if (name !== configFile) symlinkSync(join(lent, name), join(view, name));
     }
     const own = {
       ...config,
-      vsock: { ...config.vsock, socket: spec.agentSocket },
+      vsock: { ...config.vsock, socket },
       // The MAC is the guest's, saved with its driver.
       ...(nic === undefined
         ? {}
         : { net: config.net?.map((net) => ({ ...net, tap: tapOf(nic).tap })) }),
     };
-    writeFileSync(join(view, configFile), JSON.stringify(own), { mode: 0o600 });
-    await use(view);
+    const ownConfig = join(view, configFile);
+    writeFileSync(ownConfig, JSON.stringify(own), { mode: 0o600 });
+    for (const path of [view, ownConfig]) giveTo(spec.place, path);
+    await use(socketInPlace(spec.place, view));
   } finally {
     rmSync(view, { recursive: true, force: true });
   }

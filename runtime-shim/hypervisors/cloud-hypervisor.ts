@@ -5,9 +5,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
+import { giveTo, lend, takeBack } from "../confinement/vmm-place.ts";
 import { hasCode, shimError } from "../errors.ts";
 import { agentVsockPort } from "../guest-client/protocol.ts";
-import { withSnapshotFor } from "./cloud-hypervisor-snapshot.ts";
+import { keepSnapshot, withSnapshotFor } from "./cloud-hypervisor-snapshot.ts";
 import {
   cloudHypervisorCommandLine,
   cloudHypervisorConfig,
@@ -25,6 +26,8 @@ import { assertInstalled, startVmm, type VmmProcess } from "./vmm-process.ts";
 // Its socket is there after some 10 ms; it then makes the VM's memory and vCPUs.
 const startTimeoutMs = 20_000;
 const pollMs = 20;
+// What the folder of a snapshot is called in the VMM's place.
+const snapshotName = "snapshot";
 // Hot-unplug waits for the guest's kernel.
 const unplugTimeoutMs = 5_000;
 
@@ -40,19 +43,20 @@ export function createCloudHypervisor(options: { readonly log: Logger }): Hyperv
         await api.put("vm.boot");
       }),
     restore: (spec, folder) =>
-      startCloudHypervisor(spec, options.log, (api) =>
-        withSnapshotFor(spec, folder, async (source) => {
+      startCloudHypervisor(spec, options.log, (api, vmmPid) => {
+        const lendFolder = () => lend(spec.place, vmmPid, folder, snapshotName);
+        return withSnapshotFor(spec, folder, lendFolder, async (source) => {
           await api.put("vm.restore", { source_url: `file://${source}` });
           await api.put("vm.resume");
-        }),
-      ),
+        });
+      }),
   };
 }
 
 async function startCloudHypervisor(
   spec: VmSpec,
   log: Logger,
-  bringUp: (api: CloudHypervisorClient) => Promise<void>,
+  bringUp: (api: CloudHypervisorClient, vmmPid: number) => Promise<void>,
 ): Promise<RunningVm> {
   const program = {
     name: cloudHypervisorProgram,
@@ -71,13 +75,13 @@ async function startCloudHypervisor(
     const version = await vmm.whileAlive(
       (async () => {
         const ping = await firstAnswer(api);
-        await bringUp(api);
+        await bringUp(api, vmm.pid);
         return ping;
       })(),
       startTimeoutMs,
     );
     vmm.isRunning();
-    const { hasDisks, ...diskVerbs } = createDiskVerbs(api);
+    const { hasDisks, ...diskVerbs } = createDiskVerbs(api, spec.place, vmm.pid);
     return {
       ...vmm,
       version,
@@ -91,7 +95,14 @@ async function startCloudHypervisor(
       },
       async snapshot(folder) {
         assertNoDisks(hasDisks());
-        await api.put("vm.snapshot", { destination_url: `file://${folder}` });
+        giveTo(spec.place, folder);
+        const lent = await lend(spec.place, vmm.pid, folder, snapshotName);
+        try {
+          await api.put("vm.snapshot", { destination_url: `file://${lent}` });
+        } finally {
+          await takeBack(spec.place, vmm.pid, snapshotName);
+          keepSnapshot(folder);
+        }
       },
     };
   } catch (cause) {
@@ -129,7 +140,11 @@ async function connectAgent(path: string, vmm: VmmProcess): Promise<Socket> {
   }
 }
 
-function createDiskVerbs(api: CloudHypervisorClient): DiskVerbs {
+function createDiskVerbs(
+  api: CloudHypervisorClient,
+  place: VmSpec["place"],
+  vmmPid: number,
+): DiskVerbs {
   const plugged = new Set<string>();
   const deviceId = (serial: string) => `d-${serial}`;
   const isThere = async (id: string) => {
@@ -141,12 +156,15 @@ function createDiskVerbs(api: CloudHypervisorClient): DiskVerbs {
     async attachDisk({ serial, path, readOnly }: Disk) {
       if (plugged.has(serial)) return;
       try {
+        if (!readOnly) giveTo(place, path);
+        const lent = await lend(place, vmmPid, path, serial);
         await api.put("vm.add-disk", {
-          ...{ id: deviceId(serial), serial, path, readonly: readOnly },
+          ...{ id: deviceId(serial), serial, path: lent, readonly: readOnly },
           // Never guessed from content that the guest writes.
           image_type: "Raw",
         });
       } catch (cause) {
+        await takeBack(place, vmmPid, serial);
         throw shimError("DISK", `cannot plug ${path}: ${messageOf(cause)}`, { cause });
       }
       plugged.add(serial);
@@ -163,6 +181,7 @@ function createDiskVerbs(api: CloudHypervisorClient): DiskVerbs {
         }
         await sleep(pollMs);
       }
+      await takeBack(place, vmmPid, serial);
       plugged.delete(serial);
     },
   };

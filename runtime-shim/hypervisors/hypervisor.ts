@@ -4,6 +4,7 @@
  */
 import type { Socket } from "node:net";
 import type { VmmCgroup } from "../confinement/vmm-cgroup.ts";
+import type { VmmPlace } from "../confinement/vmm-place.ts";
 import type { UserNetwork } from "../network/user-network.ts";
 
 export type Accelerator = "kvm" | "mshv" | "tcg";
@@ -33,7 +34,9 @@ export interface VmSpec {
   readonly nic?: Nic;
   /** Where the VMM is put, once it runs. */
   readonly cgroup?: VmmCgroup;
-  /** QEMU connects the agent's port to it; Cloud Hypervisor listens at it, in hybrid-vsock style. */
+  /** As whom, and with which files; absent = as this process. */
+  readonly place?: VmmPlace;
+  /** Both in a folder of the VMM's own. QEMU connects the agent's port to it; Cloud Hypervisor listens at it, in hybrid-vsock style. */
   readonly agentSocket: string;
   readonly controlSocket: string;
   readonly consoleLog: string;

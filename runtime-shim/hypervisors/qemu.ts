@@ -5,6 +5,7 @@ import { z } from "zod";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import { acceptOne } from "../../common/sockets/accept-one.ts";
+import { giveTo, lend, socketInPlace, takeBack } from "../confinement/vmm-place.ts";
 import { shimError } from "../errors.ts";
 import {
   diskBus,
@@ -14,7 +15,7 @@ import {
   qemuRestoreCommandLine,
 } from "./command-line/qemu.ts";
 import { createQmpClient, type QmpClient } from "./control/qemu.ts";
-import { loadState, saveState } from "./control/qemu-migration.ts";
+import { loadState, type MigrationSocket, saveState } from "./control/qemu-migration.ts";
 import type { Disk, Hypervisor, RunningVm, VmSpec } from "./hypervisor.ts";
 import { assertNoDisks, assertReadable, type DiskVerbs } from "./snapshot-rules.ts";
 import { assertInstalled, startVmm } from "./vmm-process.ts";
@@ -47,6 +48,7 @@ async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<
   if (snapshot !== undefined) assertReadable(join(snapshot, stateFile));
   const agent = await acceptOne(spec.agentSocket);
   const control = await acceptOne(spec.controlSocket);
+  for (const path of [spec.agentSocket, spec.controlSocket]) giveTo(spec.place, path);
   const vmm = await startVmm(program, spec, {
     log,
     onEnd() {
@@ -57,10 +59,10 @@ async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<
   try {
     const qmp = createQmpClient(await vmm.whileAlive(control.connection, startTimeoutMs));
     await qmp.execute("qmp_capabilities");
-    const migrationSocket = `${spec.controlSocket}.m`;
+    const migration = migrationSocket(spec);
     if (snapshot !== undefined) {
       try {
-        await loadState(qmp, migrationSocket, join(snapshot, stateFile));
+        await loadState(qmp, migration, join(snapshot, stateFile));
         await qmp.execute("cont");
       } catch (error) {
         const exit = await Promise.race([vmm.exited, sleep(lastWordsTimeoutMs)]);
@@ -68,7 +70,7 @@ async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<
       }
     }
     vmm.isRunning();
-    const { hasDisks, ...diskVerbs } = createDiskVerbs(qmp);
+    const { hasDisks, ...diskVerbs } = createDiskVerbs(qmp, spec.place, vmm.pid);
     return {
       ...vmm,
       version: await qmp.version,
@@ -84,7 +86,7 @@ async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<
         assertNoDisks(hasDisks());
         const { running } = StatusSchema.parse(await qmp.execute("query-status"));
         if (running) throw shimError("VMM_CONTROL", "the VM runs: pause it before a snapshot");
-        await saveState(qmp, migrationSocket, join(folder, stateFile));
+        await saveState(qmp, migration, join(folder, stateFile));
       },
     };
   } catch (cause) {
@@ -94,7 +96,12 @@ async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<
   }
 }
 
-function createDiskVerbs(qmp: QmpClient): DiskVerbs {
+function migrationSocket({ place, controlSocket }: VmSpec): MigrationSocket {
+  const path = `${controlSocket}.m`;
+  return { path, pathInPlace: socketInPlace(place, path), give: () => giveTo(place, path) };
+}
+
+function createDiskVerbs(qmp: QmpClient, place: VmSpec["place"], vmmPid: number): DiskVerbs {
   const slots = new Map<string, number>();
   const names = (serial: string) => ({ node: `n-${serial}`, device: `d-${serial}` });
   return {
@@ -111,13 +118,15 @@ function createDiskVerbs(qmp: QmpClient): DiskVerbs {
       slots.set(disk.serial, slot);
       const { node, device } = names(disk.serial);
       try {
+        if (!disk.readOnly) giveTo(place, disk.path);
+        const filename = await lend(place, vmmPid, disk.path, disk.serial);
         await qmp.execute("blockdev-add", {
           "node-name": node,
           driver: "raw",
           "read-only": disk.readOnly,
           // What the guest frees must not keep space on the host.
           ...(disk.readOnly ? {} : { discard: "unmap" }),
-          file: { driver: "file", filename: disk.path, "read-only": disk.readOnly },
+          file: { driver: "file", filename, "read-only": disk.readOnly },
         });
         try {
           await qmp.execute("device_add", {
@@ -136,6 +145,7 @@ function createDiskVerbs(qmp: QmpClient): DiskVerbs {
         }
       } catch (cause) {
         slots.delete(disk.serial);
+        await takeBack(place, vmmPid, disk.serial);
         throw shimError("DISK", `cannot plug ${disk.path}: ${messageOf(cause)}`, { cause });
       }
     },
@@ -147,6 +157,7 @@ function createDiskVerbs(qmp: QmpClient): DiskVerbs {
       await qmp.execute("device_del", { id: device });
       await gone;
       await qmp.execute("blockdev-del", { "node-name": node });
+      await takeBack(place, vmmPid, serial);
       slots.delete(serial);
     },
   };

@@ -13,6 +13,7 @@ import {
 } from "../../common/process/managed-process.ts";
 import { writePidFile } from "../../common/process/process-identity.ts";
 import { programPath } from "../../common/process/run-program.ts";
+import { makeLentFolder } from "../confinement/vmm-place.ts";
 import { shimError } from "../errors.ts";
 import { type ConsoleLog, openConsoleLog } from "./console-log.ts";
 import type { RunningVm, VmExit, VmSpec } from "./hypervisor.ts";
@@ -37,7 +38,7 @@ export interface VmmProcess
 /** Rejects with VMM_MISSING. `onEnd` closes what was opened for it, also when it cannot be started. */
 export async function startVmm(
   program: VmmProgram,
-  spec: Pick<VmSpec, "cgroup" | "consoleLog" | "pidFile">,
+  spec: Pick<VmSpec, "cgroup" | "consoleLog" | "pidFile" | "place">,
   { log, onEnd }: { readonly log: Logger; onEnd(): void },
 ): Promise<VmmProcess> {
   const { name, argv } = program;
@@ -45,8 +46,11 @@ export async function startVmm(
   const startedAtMs = performance.now();
   let child: ManagedProcess;
   try {
+    if (spec.place !== undefined) makeLentFolder();
     child = await startProcess(argv[0] as string, argv.slice(1), {
       onStdout: (chunk) => consoleLog.write(chunk),
+      // Nobody's folder: a bundle could not be removed under it.
+      cwd: "/",
       env: { PATH: programPath(), LC_ALL: "C" },
     });
   } catch (cause) {

@@ -12,7 +12,10 @@ import { type PodInterface, podInterface } from "./interface.ts";
 export const tapName = "ktap0";
 
 /** Rejects with NETWORK or HOST_NETWORK. Answers undefined for a namespace without an interface. */
-export async function connectTap(netnsPath: string): Promise<PodInterface | undefined> {
+export async function connectTap(
+  netnsPath: string,
+  uid: number | undefined,
+): Promise<PodInterface | undefined> {
   assertNotOwnNamespace(netnsPath);
   const [links, routes] = await Promise.all([
     inNamespace(netnsPath, ["ip", "-json", "address", "show"]),
@@ -27,7 +30,7 @@ export async function connectTap(netnsPath: string): Promise<PodInterface | unde
       netnsPath,
       ["ip", "-batch", "-"],
       [
-        `tuntap add dev ${tapName} mode tap`,
+        `tuntap add dev ${tapName} mode tap${uid === undefined ? "" : ` user ${uid}`}`,
         `link set dev ${tapName} mtu ${pod.mtu} up`,
         "link set dev lo up",
       ],

@@ -15,12 +15,13 @@ import {
   type VmmLimits,
   vmmCgroupPath,
 } from "../confinement/vmm-cgroup.ts";
+import { makeSocketFolder, type VmmPlace, vmmPlace } from "../confinement/vmm-place.ts";
 import { createRootfsCache, type RootfsCache } from "../disks/rootfs-cache.ts";
 import { shimError } from "../errors.ts";
 import type { GuestClient, GuestListener } from "../guest-client/client.ts";
 import { type DialServer, startDialServer } from "../guest-client/dial-server.ts";
 import { findGuestFiles } from "../hypervisors/guest-files.ts";
-import type { Disk, Nic, RunningVm } from "../hypervisors/hypervisor.ts";
+import type { Accelerator, Disk, Nic, RunningVm } from "../hypervisors/hypervisor.ts";
 import { chooseHypervisor, type HypervisorChoice } from "../hypervisors/registry.ts";
 import type { PodInterface } from "../network/interface.ts";
 import { connectTap, disconnectTap, tapName } from "../network/tcfilter.ts";
@@ -33,6 +34,7 @@ import { writeVmRecord } from "./bundle-files.ts";
 import { keepGuestClock } from "./guest-clock.ts";
 import {
   consoleLogFile,
+  removeSockets,
   type ShimState,
   socketPaths,
   vmmPidFile,
@@ -91,7 +93,10 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
   let vm: RunningVm | undefined;
   try {
     const cgroup = confine(input, { ...size, memoryMib: size.memoryMib + overheadMib }, undo);
-    const network = await connectNetwork(input, cgroup, undo);
+    const place = placeFor(input, accelerator);
+    undo.unshift(async () => removeSockets(state.socketPrefix));
+    makeSocketFolder(sockets.vmmFolder, place);
+    const network = await connectNetwork(input, cgroup, place, undo);
     vm = await choice.hypervisor.start({
       id: state.groupId,
       vcpus: size.vcpus,
@@ -101,6 +106,7 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
       initrd: files.initrd,
       ...(input.netnsPath === undefined ? {} : { netnsPath: input.netnsPath }),
       ...(cgroup === undefined ? {} : { cgroup }),
+      ...(place === undefined ? {} : { place }),
       ...(network === undefined ? {} : { nic: network.nic }),
       agentSocket: sockets.agent,
       controlSocket: sockets.control,
@@ -112,7 +118,7 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
     keepGuestClock(booted.guest, input);
     const dial = await startDialServer(sockets.dial, booted.guest);
     undo.unshift(() => dial.close());
-    const record = vmRecord(vm, booted, choice, size, input, cgroup);
+    const record = vmRecord(vm, booted, choice, size, input, { cgroup, place });
     writeVmRecord(state.bundle, record);
     log.info({ record }, "sandbox booted");
     const roots = createRootfsCache({
@@ -232,6 +238,19 @@ function confine(
   }
 }
 
+/** Undefined, with a warning when this is root, where this process cannot make one. */
+function placeFor({ state, options, log }: SandboxInput, accelerator: Accelerator) {
+  const devices = [
+    ...(accelerator === "tcg" ? [] : [`/dev/${accelerator}`]),
+    ...(options.network === "netns" ? ["/dev/net/tun"] : []),
+  ];
+  const place = vmmPlace(state.groupId, devices);
+  if (place === undefined && process.getuid?.() === 0) {
+    log.warn("this root may not mount or change users: the VMM runs as root, without its powers");
+  }
+  return place;
+}
+
 interface GuestNic {
   readonly nic: Nic;
   readonly pod: PodInterface;
@@ -240,6 +259,7 @@ interface GuestNic {
 async function connectNetwork(
   { netnsPath, address, state, options }: SandboxInput,
   cgroup: VmmCgroup | undefined,
+  place: VmmPlace | undefined,
   undo: Array<() => Promise<void>>,
 ): Promise<GuestNic | undefined> {
   if (options.network === "user") {
@@ -247,7 +267,7 @@ async function connectNetwork(
     return { pod, nic: { kind: "user", mac: pod.mac, egress: options.egress, ...network } };
   }
   if (options.network === "none" || netnsPath === undefined) return undefined;
-  const pod = await connectTap(netnsPath);
+  const pod = await connectTap(netnsPath, place?.uid);
   if (pod === undefined) return undefined;
   undo.unshift(() => disconnectTap(netnsPath, pod.name));
   const cgroupFolders = cgroup === undefined ? {} : { cgroupFolders: cgroup.folders };
@@ -261,7 +281,10 @@ function vmRecord(
   { hypervisor, accelerator }: HypervisorChoice,
   size: VmSize,
   { state, options }: SandboxInput,
-  cgroup: VmmCgroup | undefined,
+  {
+    cgroup,
+    place,
+  }: { readonly cgroup?: VmmCgroup | undefined; readonly place?: VmmPlace | undefined },
 ): VmRecord {
   return {
     ...(cgroup === undefined ? {} : { cgroup: { path: cgroup.path, ...cgroup.limits } }),
@@ -273,6 +296,7 @@ function vmRecord(
     memoryMib: size.memoryMib,
     sizing: size.lines,
     vmmPid: vm.pid,
+    vmmUid: place?.uid ?? process.getuid?.() ?? 0,
     shimPid: process.pid,
     kernelRelease: booted.kernelRelease,
     bootId: booted.bootId,

@@ -3,7 +3,7 @@
  * `delete` that finds the daemon dead. Plain code without zod: `start` must be fast.
  */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../../common/files/atomic-write.ts";
 
@@ -57,14 +57,23 @@ export function socketPrefix(
   return join(socketDir ?? defaultSocketDir, digest.slice(0, 16));
 }
 
-/** Every file of a running sandbox outside its bundle. */
+/** Every file of a running sandbox outside its bundle; the VMM's own sockets have a folder. */
 export function socketPaths(prefix: string) {
+  const vmmFolder = `${prefix}.vmm`;
   return {
     task: `${prefix}.task`,
-    agent: `${prefix}.agent`,
-    control: `${prefix}.qmp`,
     dial: `${prefix}.dial`,
+    vmmFolder,
+    agent: join(vmmFolder, "a"),
+    control: join(vmmFolder, "c"),
   } as const;
+}
+
+/** Idempotent. */
+export function removeSockets(prefix: string): void {
+  const { task, dial, vmmFolder } = socketPaths(prefix);
+  for (const path of [task, dial]) rmSync(path, { force: true });
+  rmSync(vmmFolder, { recursive: true, force: true });
 }
 
 export const vmmPidFile = "vmm.pid";

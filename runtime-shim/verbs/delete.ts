@@ -15,8 +15,8 @@ import { removeRootFiles } from "../disks/root-disks.ts";
 import { disconnectTap } from "../network/tcfilter.ts";
 import {
   readShimState,
+  removeSockets,
   shimPidFile,
-  socketPaths,
   vmmPidFile,
   writableDiskFile,
 } from "../service/state-file.ts";
@@ -38,8 +38,7 @@ export async function deleteTask({ id, bundle }: ShimArguments): Promise<Uint8Ar
       await disconnectTap(state.netnsPath, state.podInterface);
     }
     await removeVmmCgroup(state.cgroupFolders ?? []);
-    for (const path of Object.values(socketPaths(state.socketPrefix)))
-      rmSync(path, { force: true });
+    removeSockets(state.socketPrefix);
   }
   for (const folder of [bundle, join(bundle, "work")]) {
     rmSync(join(folder, writableDiskFile), { force: true });

@@ -8,7 +8,13 @@ import type { ShimArguments } from "../arguments.ts";
 import { shimError } from "../errors.ts";
 import { createPublisher } from "../service/publisher.ts";
 import { createShimLog } from "../service/shim-log.ts";
-import { readShimState, type ShimState, shimPidFile, socketPaths } from "../service/state-file.ts";
+import {
+  readShimState,
+  removeSockets,
+  type ShimState,
+  shimPidFile,
+  socketPaths,
+} from "../service/state-file.ts";
 import { createTaskService } from "../service/task-service.ts";
 import { createTtrpcServer } from "../ttrpc/server.ts";
 import { readyDescriptor, readyVariable } from "./start.ts";
@@ -81,7 +87,7 @@ async function serve({ bundle }: ShimArguments): Promise<void> {
 }
 
 function removeOwnFiles(state: ShimState): void {
-  for (const path of Object.values(socketPaths(state.socketPrefix))) rmSync(path, { force: true });
+  removeSockets(state.socketPrefix);
   rmSync(join(state.bundle, shimPidFile), { force: true });
 }
 

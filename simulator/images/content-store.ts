@@ -5,7 +5,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { runCommand } from "../command.ts";
 import { imageError } from "./errors.ts";
@@ -84,6 +84,8 @@ export function createContentStore(folder: string): ContentStore {
           const file = join(aside, "image.erofs");
           // lz4 halves the file for 50 ms more and reads as fast in the guest.
           await run("mkfs.erofs", ["--quiet", "-zlz4", file, rootfs(id)]);
+          // Readable for a VMM, which is another user; the folder keeps others out.
+          await chmod(file, 0o444);
           await rename(file, path);
         }),
       );

@@ -6,7 +6,7 @@ import { shimError } from "../../errors.ts";
 import type { Nic, VmSpec } from "../hypervisor.ts";
 import { noUserNetwork, userNetworkRemedy } from "../ladder.ts";
 import { kernelParameters } from "./kernel-parameters.ts";
-import { wrappers } from "./wrappers.ts";
+import { pathsInPlace, wrappers } from "./wrappers.ts";
 
 export const cloudHypervisorProgram = "cloud-hypervisor";
 
@@ -19,22 +19,23 @@ export function cloudHypervisorCommandLine(spec: VmSpec): readonly string[] {
   return [
     ...wrappers(spec),
     cloudHypervisorProgram,
-    ...["--api-socket", `path=${spec.controlSocket}`],
+    ...["--api-socket", `path=${pathsInPlace(spec).controlSocket}`],
     ...["--seccomp", "true"],
   ];
 }
 
 /** The machine without disks: those are plugged when containers come. */
 export function cloudHypervisorConfig(spec: VmSpec): object {
+  const { kernel, initrd, agentSocket } = pathsInPlace(spec);
   return {
-    payload: { kernel: spec.kernel, initramfs: spec.initrd, cmdline: kernelParameters },
+    payload: { kernel, initramfs: initrd, cmdline: kernelParameters },
     cpus: { boot_vcpus: spec.vcpus, max_vcpus: spec.vcpus },
     memory: { size: spec.memoryMib * mebibyte },
     rng: { src: "/dev/urandom" },
     // Its standard output is a pipe to the shim, which bounds the log's size.
     serial: { mode: "Tty" },
     console: { mode: "Off" },
-    vsock: { cid: guestCid, socket: spec.agentSocket },
+    vsock: { cid: guestCid, socket: agentSocket },
     ...(spec.nic === undefined ? {} : { net: [tapOf(spec.nic)] }),
   };
 }

@@ -5,7 +5,7 @@
 import { agentPortName } from "../../guest-client/protocol.ts";
 import type { Nic, VmSpec } from "../hypervisor.ts";
 import { kernelParameters } from "./kernel-parameters.ts";
-import { wrappers } from "./wrappers.ts";
+import { pathsInPlace, wrappers } from "./wrappers.ts";
 
 export const qemuProgram = "qemu-system-x86_64";
 
@@ -24,6 +24,7 @@ export function qemuRestoreCommandLine(spec: VmSpec): readonly string[] {
 }
 
 export function qemuArguments(spec: VmSpec): readonly string[] {
+  const { kernel, initrd, agentSocket, controlSocket } = pathsInPlace(spec);
   return [
     "-nodefaults",
     "-no-user-config",
@@ -38,13 +39,13 @@ export function qemuArguments(spec: VmSpec): readonly string[] {
     ...["-cpu", spec.accelerator === "tcg" ? "max" : "host"],
     ...["-m", `${spec.memoryMib}M`],
     ...["-smp", String(spec.vcpus)],
-    ...["-kernel", optionValue(spec.kernel)],
-    ...["-initrd", optionValue(spec.initrd)],
+    ...["-kernel", optionValue(kernel)],
+    ...["-initrd", optionValue(initrd)],
     ...["-append", kernelParameters],
     // Standard output is a pipe to the shim, which bounds the log's size.
     ...["-chardev", "stdio,id=console,signal=off"],
     ...["-device", "isa-serial,chardev=console"],
-    ...["-chardev", `socket,id=agent,path=${optionValue(spec.agentSocket)}`],
+    ...["-chardev", `socket,id=agent,path=${optionValue(agentSocket)}`],
     ...["-device", "virtio-serial-pci,id=serial,bus=pcie.0,addr=0x2,max_ports=2"],
     ...["-device", `virtserialport,bus=serial.0,nr=1,chardev=agent,name=${agentPortName}`],
     ...networkArguments(spec),
@@ -52,7 +53,7 @@ export function qemuArguments(spec: VmSpec): readonly string[] {
     ...["-device", "virtio-rng-pci,rng=rng,bus=pcie.0,addr=0x4"],
     ...["-device", `pcie-pci-bridge,id=${diskBus},bus=pcie.0,addr=0x5`],
     // QEMU calls us: no waiting until its socket has appeared.
-    ...["-chardev", `socket,id=control,path=${optionValue(spec.controlSocket)}`],
+    ...["-chardev", `socket,id=control,path=${optionValue(controlSocket)}`],
     ...["-mon", "chardev=control,mode=control"],
   ];
 }

@@ -16,10 +16,23 @@ const migrationTimeoutMs = 120_000;
 // Its default, 128 MiB/s, is meant for networks.
 const maxBandwidthBytes = 8 * 2 ** 30;
 
+export interface MigrationSocket {
+  readonly path: string;
+  /** As QEMU knows it. */
+  readonly pathInPlace: string;
+  /** Lets QEMU connect to it, once it is there. */
+  give(): void;
+}
+
 /** Writes the stopped VM's state; the VM stays, stopped. Rejects with VMM_CONTROL or VMM_GONE. */
-export async function saveState(qmp: QmpClient, socketPath: string, file: string): Promise<void> {
-  const landing = await acceptOne(socketPath);
+export async function saveState(
+  qmp: QmpClient,
+  { path, pathInPlace, give }: MigrationSocket,
+  file: string,
+): Promise<void> {
+  const landing = await acceptOne(path);
   try {
+    give();
     await announceEvents(qmp);
     await qmp.execute("migrate-set-parameters", { "max-bandwidth": maxBandwidthBytes });
     const ended = migrationEnd(qmp);
@@ -27,7 +40,7 @@ export async function saveState(qmp: QmpClient, socketPath: string, file: string
       pipeline(socket, createWriteStream(file, { mode: 0o600 })),
     );
     stored.catch(() => {});
-    await qmp.execute("migrate", { uri: `unix:${socketPath}` });
+    await qmp.execute("migrate", { uri: `unix:${pathInPlace}` });
     await Promise.all([stored, ended]);
   } catch (cause) {
     rmSync(file, { force: true });
@@ -39,16 +52,20 @@ export async function saveState(qmp: QmpClient, socketPath: string, file: string
 }
 
 /** Reads a state into a QEMU that was started with `-incoming defer`; the VM is stopped then. */
-export async function loadState(qmp: QmpClient, socketPath: string, file: string): Promise<void> {
+export async function loadState(
+  qmp: QmpClient,
+  { path, pathInPlace }: MigrationSocket,
+  file: string,
+): Promise<void> {
   await announceEvents(qmp);
   const ended = migrationEnd(qmp);
-  await qmp.execute("migrate-incoming", { uri: `unix:${socketPath}` });
+  await qmp.execute("migrate-incoming", { uri: `unix:${pathInPlace}` });
   try {
-    const socket = connect(socketPath);
+    const socket = connect(path);
     await once(socket, "connect");
     await Promise.all([pipeline(createReadStream(file), socket), ended]);
   } finally {
-    rmSync(socketPath, { force: true });
+    rmSync(path, { force: true });
   }
 }
 

@@ -1,5 +1,12 @@
 /** Puts the fake on disk as one program, to be found on PATH. */
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
 
@@ -20,6 +27,8 @@ export interface FakeCloudHypervisor {
 
 export async function installFakeCloudHypervisor(folder: string): Promise<FakeCloudHypervisor> {
   mkdirSync(folder, { recursive: true });
+  // It runs as a user of its sandbox's own: all it needs is in a folder that everybody may read.
+  chmodSync(folder, 0o755);
   const program = join(folder, "cloud-hypervisor");
   const bundle = `${program}.mjs`;
   await build({
@@ -36,14 +45,16 @@ export async function installFakeCloudHypervisor(folder: string): Promise<FakeCl
   // The file's own path must reach it: settings lie beside it.
   writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${bundle}' "$@"\n`);
   chmodSync(program, 0o755);
+  const copy = join(folder, "description.yaml");
+  if (fakeObstacle === undefined) {
+    copyFileSync(description, copy);
+    chmodSync(copy, 0o644);
+  }
   const behave = (behaviour: string | undefined) =>
-    writeFileSync(`${bundle}.json`, JSON.stringify({ description, behaviour }));
+    writeFileSync(`${bundle}.json`, JSON.stringify({ description: copy, behaviour }));
   behave(undefined);
-  rmSync(`${bundle}.refused`, { force: true });
-  return {
-    folder,
-    behave,
-    refused: () =>
-      existsSync(`${bundle}.refused`) ? readFileSync(`${bundle}.refused`, "utf8") : "",
-  };
+  const refused = `${bundle}.refused`;
+  writeFileSync(refused, "");
+  chmodSync(refused, 0o666);
+  return { folder, behave, refused: () => readFileSync(refused, "utf8") };
 }

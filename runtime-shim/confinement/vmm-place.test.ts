@@ -1,0 +1,40 @@
+import { describe, expect, it } from "vitest";
+import { enterPlace, fileInPlace, lentFolder, socketInPlace, vmmPlace } from "./vmm-place.ts";
+
+const place = { uid: 2_000_000_007, devices: [{ path: "/dev/kvm", major: 10, minor: 232 }] };
+
+describe("the place of a VMM", () => {
+  it.runIf(process.getuid?.() === 0)("has a user of its own for each sandbox", () => {
+    const uids = ["one", "two", "one"].map((id) => vmmPlace(id, [])?.uid);
+    expect(uids[0]).toBe(uids[2]);
+    expect(uids[0]).not.toBe(uids[1]);
+    for (const uid of uids) {
+      // "Unused" in systemd's docs/UIDS-GIDS.md.
+      expect(uid).toBeGreaterThanOrEqual(1_879_048_192);
+      expect(uid).toBeLessThanOrEqual(2_147_352_575);
+    }
+  });
+
+  it.runIf(process.getuid?.() === 0)("has the devices that are there, by their numbers", () => {
+    expect(vmmPlace("one", ["/dev/null", "/dev/no-such-device"])?.devices).toEqual([
+      { path: "/dev/null", major: 1, minor: 3 },
+    ]);
+  });
+
+  it("has other names for the files that are lent into it", () => {
+    expect(fileInPlace(place, "/root/private/vmlinux", "kernel")).toBe(`${lentFolder}/kernel`);
+    expect(socketInPlace(place, "/run/x/0123.vmm/c")).toBe(`${lentFolder}/s/c`);
+    expect(fileInPlace(undefined, "/root/private/vmlinux", "kernel")).toBe("/root/private/vmlinux");
+    expect(socketInPlace(undefined, "/run/x/0123.vmm/c")).toBe("/run/x/0123.vmm/c");
+  });
+
+  it("gives paths to the entering shell as arguments, never as text of its script", () => {
+    const words = enterPlace(place, "/s; rm -rf /", { kernel: "/k $(id)" });
+    const script = words.find((word) => word.includes("mount"));
+    expect(script).not.toMatch(/rm -rf|id\)/);
+    expect(words.slice(words.indexOf(lentFolder))).toEqual([
+      ...[lentFolder, "/s; rm -rf /", "2000000007", "kernel", "/k $(id)", "--"],
+      ...["/dev/kvm", "10", "232", "--"],
+    ]);
+  });
+});
