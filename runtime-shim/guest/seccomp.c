@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "seccomp.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -24,5 +25,9 @@ int seccomp_install(const uint8_t *filter, size_t length, uint64_t flags)
 		return -1;
 	memcpy(aligned, filter, length);
 	struct sock_fprog program = {.len = (unsigned short)(length / sizeof(*aligned)), .filter = aligned};
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, (unsigned)flags, &program) < 0 ? -1 : 0;
+	long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, (unsigned)flags, &program);
+	int error = errno;
+	free(aligned);
+	errno = error;
+	return result < 0 ? -1 : 0;
 }
