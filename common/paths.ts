@@ -32,6 +32,8 @@ export interface Paths {
   readonly podLogs: string;
   /** Per-pod volumes and files: <uid>/... */
   readonly pods: string;
+  /** Seccomp profiles that pods name as Localhost; the kubelet's seccomp folder. */
+  readonly seccomp: string;
   /** vmlinux, initramfs.cpio, release.json, pause/, base image. */
   readonly guest: string;
   readonly images: string;
@@ -83,6 +85,7 @@ export function resolvePaths(options: PathsOptions): Paths {
     logs: join(state, "logs"),
     podLogs: join(state, "logs", "pods"),
     pods: join(state, "pods"),
+    seccomp: join(state, "seccomp"),
     guest: join(cache, "guest"),
     images: join(cache, "images"),
     rootfs: join(cache, "rootfs"),

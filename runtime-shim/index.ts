@@ -21,6 +21,7 @@ export {
   rungName,
 } from "./hypervisors/ladder.ts";
 export { probeLadder } from "./hypervisors/probe/probe.ts";
+export { SeccompSchema } from "./oci/seccomp.ts";
 export { type ExitReason, readExitReason, readVmRecord } from "./service/bundle-files.ts";
 export { type ShimOptions, ShimOptionsSchema, type VmRecord } from "./shim-options.ts";
 export { type SizingProfile, type SizingProfileName, sizingProfiles } from "./sizing/profiles.ts";

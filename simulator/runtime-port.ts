@@ -97,7 +97,14 @@ export interface SecurityContext {
   readonly allowPrivilegeEscalation: boolean;
   readonly capabilitiesAdd: readonly string[];
   readonly capabilitiesDrop: readonly string[];
+  /** System call filter; absent = unconfined. */
+  readonly seccomp?: SeccompChoice;
 }
+
+export type SeccompChoice =
+  | { readonly type: "RuntimeDefault" }
+  /** A file with a profile of the OCI runtime spec, below the node's own folder for them. */
+  | { readonly type: "Localhost"; readonly file: string };
 
 export interface ContainerSpec {
   readonly name: string;

@@ -62,6 +62,33 @@ describe("containerFields", () => {
     expect(values(containerFields("c", spec, root, []), 7)).toEqual([false]);
   });
 
+  it("filters the container and its execs by the spec's profile", () => {
+    const seccomp = { defaultAction: "SCMP_ACT_ALLOW" };
+    const spec = SpecSchema.parse({ process: { args: ["a"] }, linux: { seccomp } });
+    const [filter] = values(containerFields("c", spec, root, []), 51);
+    expect(filter).toBeInstanceOf(Buffer);
+    const exec = processFields(ProcessSchema.parse({ args: ["b"] }), spec.linux?.seccomp);
+    expect(values(exec, 51)).toEqual([filter]);
+  });
+
+  it("asks for the spec's device rules and process limit", () => {
+    const spec = SpecSchema.parse({
+      process: { args: ["a"] },
+      linux: {
+        resources: {
+          devices: [
+            { allow: false, access: "rwm" },
+            { allow: true, type: "c", major: 10, minor: 229, access: "rw" },
+          ],
+          pids: { limit: 5 },
+        },
+      },
+    });
+    const fields = containerFields("c", spec, root, []);
+    expect(values(fields, 15)).toEqual(["deny a -1 -1 rwm", "allow c 10 229 rw"]);
+    expect(values(fields, 16)).toEqual([5]);
+  });
+
   it("refuses a spec without a process", () => {
     expect(() => containerFields("c", SpecSchema.parse({}), root, [])).toThrow("has no process");
   });

@@ -4,6 +4,7 @@ import { shimError } from "../errors.ts";
 import type { FieldList } from "../guest-client/fields.ts";
 import { capabilityMask } from "./capabilities.ts";
 import type { GuestMount } from "./mounts.ts";
+import { type Seccomp, seccompFields } from "./seccomp.ts";
 import type { Spec, SpecProcess, SpecResources } from "./spec.ts";
 
 export interface ContainerRoot {
@@ -34,11 +35,12 @@ export function containerFields(
     ...(linux?.maskedPaths ?? []).map((path) => [13, path] as const),
     ...(linux?.readonlyPaths ?? []).map((path) => [14, path] as const),
     ...(linux?.resources?.devices ?? []).map((rule) => [15, deviceRule(rule)] as const),
-    ...processFields(process),
+    ...processFields(process, linux?.seccomp),
   ];
 }
 
-export function processFields(process: SpecProcess): FieldList {
+/** An exec is filtered as its container is. */
+export function processFields(process: SpecProcess, seccomp?: Seccomp | null): FieldList {
   const { user, capabilities } = process;
   return [
     ...(process.args ?? []).map((arg) => [30, arg] as const),
@@ -65,6 +67,7 @@ export function processFields(process: SpecProcess): FieldList {
     }),
     [49, process.oomScoreAdj ?? undefined],
     [50, user.umask ?? undefined],
+    ...seccompFields(seccomp),
   ];
 }
 

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { messageOf } from "../../common/errors.ts";
 import { shimError } from "../errors.ts";
+import { SeccompSchema } from "./seccomp.ts";
 
 const strings = z.array(z.string()).nullish();
 
@@ -82,6 +83,7 @@ export const SpecSchema = z.object({
       resources: LinuxResourcesSchema.nullish(),
       maskedPaths: strings,
       readonlyPaths: strings,
+      seccomp: SeccompSchema.nullish(),
     })
     .nullish(),
 });

@@ -102,7 +102,7 @@ export async function createContainer(input: ContainerInput): Promise<GuestConta
         await guest.request("exec", [
           [1, id],
           [2, process.execId],
-          ...processFields(execSpec),
+          ...processFields(execSpec, spec.linux?.seccomp),
           ...process.stdio.fields,
         ]);
       } catch (error) {

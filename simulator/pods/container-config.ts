@@ -8,11 +8,18 @@ import { omitUndefined } from "../../common/omit-undefined.ts";
 import type {
   Container,
   EphemeralContainer,
+  SeccompProfile,
   VolumeMount,
 } from "../../proto/kubernetes/gen/types.ts";
 import { agentError } from "../errors.ts";
 import { type PodObject, podText } from "../objects.ts";
-import type { ContainerMount, ContainerSpec, ImageRef, SecurityContext } from "../runtime-port.ts";
+import type {
+  ContainerMount,
+  ContainerSpec,
+  ImageRef,
+  SeccompChoice,
+  SecurityContext,
+} from "../runtime-port.ts";
 import { containerResources } from "../sizing/pod-resources.ts";
 import { oomScoreAdj } from "../sizing/quality-of-service.ts";
 import { resolveSubPath } from "../volumes/index.ts";
@@ -120,6 +127,13 @@ function subPathOf(mount: VolumeMount, env: ReadonlyMap<string, string>): string
   return subPath;
 }
 
+/** kubelet kuberuntime/helpers.go fieldSeccompProfile; a profile that nobody asks for is none. */
+function seccompChoice(profile: SeccompProfile | undefined): SeccompChoice | undefined {
+  if (profile?.type === "RuntimeDefault") return { type: "RuntimeDefault" };
+  if (profile?.type !== "Localhost") return undefined;
+  return { type: "Localhost", file: profile.localhostProfile ?? "" };
+}
+
 /** The container's settings over the pod's: kubelet securitycontext/util.go. */
 export function securityContext(
   pod: PodObject,
@@ -152,5 +166,6 @@ export function securityContext(
       (own.capabilities?.add ?? []).some((name) => /^(CAP_)?SYS_ADMIN$/.test(name)),
     capabilitiesAdd: own.capabilities?.add ?? [],
     capabilitiesDrop: own.capabilities?.drop ?? [],
+    seccomp: privileged ? undefined : seccompChoice(own.seccompProfile ?? ofPod.seccompProfile),
   });
 }

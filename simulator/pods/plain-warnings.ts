@@ -24,10 +24,6 @@ export function notSimulated(spec: PodSpec): readonly string[] {
   if (ports.length > 0) {
     found.push(`hostPort of ${list(ports)} is not opened: use kubectl port-forward`);
   }
-  const seccomp = named(({ securityContext }) => filters(securityContext?.seccompProfile?.type));
-  if (seccomp.length > 0 || filters(spec.securityContext?.seccompProfile?.type)) {
-    found.push("seccompProfile is not applied");
-  }
   const appArmor = named(({ securityContext }) => filters(securityContext?.appArmorProfile?.type));
   if (appArmor.length > 0 || filters(spec.securityContext?.appArmorProfile?.type)) {
     found.push("appArmorProfile is not applied");

@@ -15,6 +15,7 @@ import { makeFifos } from "./fifos.ts";
 import { hostDevices } from "./host-devices.ts";
 import { containerLayout, sandboxLayout } from "./layout.ts";
 import type { LiveContainer, LiveSandbox } from "./live-state.ts";
+import { localhostSeccomp } from "./localhost-seccomp.ts";
 import { containerOciSpec } from "./oci-spec.ts";
 import { environment, processArgs } from "./process-args.ts";
 import { readInRoot } from "./rootfs-file.ts";
@@ -58,6 +59,7 @@ export async function createContainer(
     // As `privileged_without_host_devices` for VMs: the host's devices are not in the guest.
     hostDevices: spec.security.privileged && !handler.sandboxed ? await hostDevices() : [],
     limits: context.limits(handler),
+    localhostSeccomp: await localhostSeccomp(context.paths.seccomp, spec.security.seccomp),
   });
   const container = context.state.addContainer({
     id,

@@ -6,6 +6,7 @@
 import type { ContainerSpec, LinuxResources, SandboxSpec } from "../runtime-port.ts";
 import { capabilitySet } from "./capabilities.ts";
 import { maskedPaths, readonlyPaths, systemMounts } from "./default-mounts.ts";
+import { defaultSeccomp } from "./default-seccomp.ts";
 import type { HostLimits } from "./host-limits.ts";
 import type {
   OciDevice,
@@ -13,6 +14,7 @@ import type {
   OciNamespace,
   OciProcess,
   OciResources,
+  OciSeccomp,
   OciSpec,
   OciUser,
 } from "./oci-types.ts";
@@ -61,6 +63,8 @@ export interface ContainerSpecInput {
   /** Device nodes of the host for privileged containers on the shared kernel. */
   readonly hostDevices: readonly OciDevice[];
   readonly limits: HostLimits;
+  /** What a Localhost profile's file holds. */
+  readonly localhostSeccomp?: OciSeccomp | undefined;
 }
 
 export function sandboxOciSpec(input: SandboxSpecInput): OciSpec {
@@ -145,8 +149,18 @@ export function containerOciSpec(input: ContainerSpecInput): OciSpec {
       namespaces,
       resources: resources(spec.resources, security.privileged),
       ...(security.privileged ? { devices: input.hostDevices } : { maskedPaths, readonlyPaths }),
+      ...seccomp(input, capabilities),
     },
   };
+}
+
+function seccomp(
+  { spec, localhostSeccomp }: ContainerSpecInput,
+  capabilities: readonly string[],
+): { readonly seccomp?: OciSeccomp } {
+  const choice = spec.security.seccomp;
+  if (choice?.type === "RuntimeDefault") return { seccomp: defaultSeccomp(capabilities) };
+  return localhostSeccomp === undefined ? {} : { seccomp: localhostSeccomp };
 }
 
 function processDefaults(

@@ -52,6 +52,24 @@ export interface OciResources {
   readonly cpu?: { readonly shares?: number; readonly quota?: number; readonly period?: number };
 }
 
+export interface OciSeccompRule {
+  readonly names: readonly string[];
+  readonly action: string;
+  readonly errnoRet?: number;
+  readonly args?: ReadonlyArray<{
+    readonly index: number;
+    readonly value: number;
+    readonly valueTwo?: number;
+    readonly op: string;
+  }>;
+}
+
+export interface OciSeccomp {
+  readonly defaultAction: string;
+  readonly architectures?: readonly string[];
+  readonly syscalls?: readonly OciSeccompRule[];
+}
+
 export interface OciSpec {
   readonly ociVersion: string;
   readonly process: OciProcess;
@@ -67,6 +85,7 @@ export interface OciSpec {
     readonly devices?: readonly OciDevice[];
     readonly maskedPaths?: readonly string[];
     readonly readonlyPaths?: readonly string[];
+    readonly seccomp?: OciSeccomp;
   };
 }
 

@@ -1,6 +1,8 @@
 /** How the guest sets containers up, in a real VM: what the OCI runtime spec and Kubernetes ask of it. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { FieldList } from "../../runtime-shim/guest-client/fields.ts";
+import { SeccompSchema, seccompFields } from "../../runtime-shim/oci/seccomp.ts";
+import { defaultSeccomp } from "../../simulator/runtime/default-seccomp.ts";
 import { bootGuestVm, type GuestVm, type ProcessOptions, whyNoVm } from "./guest-vm.ts";
 
 const reason = whyNoVm();
@@ -147,6 +149,49 @@ describe.skipIf(reason !== undefined)("a container in the guest", () => {
     );
   });
 
+  it("filters system calls, of a container and of its execs", async () => {
+    const filter = seccompFields(
+      SeccompSchema.parse({
+        defaultAction: "SCMP_ACT_ALLOW",
+        architectures: ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
+        syscalls: [
+          { names: ["mkdir", "mkdirat"], action: "SCMP_ACT_ERRNO", errnoRet: 28 },
+          { names: ["sethostname"], action: "SCMP_ACT_KILL_PROCESS" },
+          {
+            names: ["kill"],
+            action: "SCMP_ACT_ERRNO",
+            args: [{ index: 1, value: 12, op: "SCMP_CMP_EQ" }],
+          },
+        ],
+      }),
+    );
+    const script =
+      "grep ^Seccomp: /proc/self/status; mkdir /tmp/x; kill -USR2 $$ || echo no; kill -0 $$ && echo yes; hostname other; echo $?";
+    const expected = {
+      stdout: "Seccomp:\t2\nno\nyes\n159\n",
+      stderr: expect.stringMatching(/mkdir: .*No space left on device/),
+    };
+    // With and without no_new_privs it is installed at different moments.
+    for (const strict of [0, 1]) {
+      expect(await once("filtered", script, [[47, strict], ...filter])).toMatchObject(expected);
+    }
+    expect(await sh("main", script, { more: filter })).toMatchObject(expected);
+    await expect(
+      vm.create("odd", ["true"], { more: [[51, Buffer.from("no filter")]] }),
+    ).rejects.toThrow("the system call filter is no filter");
+  });
+
+  it("runs everyday programs under the default profile, and makes no namespaces", async () => {
+    const filter = seccompFields(SeccompSchema.parse(defaultSeccomp([])));
+    const script =
+      "ls / >/dev/null && date >/dev/null && (sleep 0.01 & wait) && echo works | cat; unshare -U true; setarch i386 uname -m; ping -c 1 -W 1 127.0.0.1 >/dev/null; echo $?";
+    const { stdout, stderr } = await once("default", script, [[47, 1], ...filter]);
+    expect(stdout).toMatch(/^works\n/);
+    expect(stderr).toMatch(/unshare: unshare failed: Operation not permitted/);
+    const admin = seccompFields(SeccompSchema.parse(defaultSeccomp(["CAP_SYS_ADMIN"])));
+    expect((await once("admin", "unshare -U echo made", admin)).stdout).toBe("made\n");
+  });
+
   it("limits the number of processes", async () => {
     const script =
       "for i in 1 2 3 4 5 6 7 8; do sleep 5 & done 2>&1 | head -n 1; cat /sys/fs/cgroup/pids.max";
@@ -156,7 +201,7 @@ describe.skipIf(reason !== undefined)("a container in the guest", () => {
 
   it("sends a signal to one process, or to all of the container", async () => {
     const script =
-      "trap 'echo parent' USR1; sh -c 'trap \"echo child\" USR1; echo up; while :; do sleep 0.05; done' & while :; do sleep 0.05; done";
+      "trap 'echo one' USR1; trap 'echo parent' USR2; sh -c 'trap \"echo child\" USR2; echo up; while :; do sleep 0.05; done' & while :; do sleep 0.05; done";
     const { stdout } = await vm.run("signals", ["bash", "-c", script]);
     let seen = "";
     stdout.on("data", (chunk: Buffer) => {
@@ -166,10 +211,10 @@ describe.skipIf(reason !== undefined)("a container in the guest", () => {
     await expect.poll(lines, { timeout: 20_000 }).toEqual(["up"]);
     const signal = (...more: FieldList) => vm.client.request("signal", [[1, "signals"], ...more]);
     await signal([3, 10]);
-    await expect.poll(lines, { timeout: 20_000 }).toEqual(["parent", "up"]);
+    await expect.poll(lines, { timeout: 20_000 }).toEqual(["one", "up"]);
     // The helpers called sleep have no handler and die of it, which the loops take in their stride.
-    await signal([3, 10], [4, 1]);
-    await expect.poll(lines, { timeout: 20_000 }).toEqual(["child", "parent", "parent", "up"]);
+    await signal([3, 12], [4, 1]);
+    await expect.poll(lines, { timeout: 20_000 }).toEqual(["child", "one", "parent", "up"]);
     // Process 1 of a namespace ignores what it has no handler for, as on any Linux.
     await signal([3, 15]);
     await signal([3, 9], [4, 1]);
