@@ -20,6 +20,7 @@ import { createNodeApi } from "../simulator/node-api/server.ts";
 import { createContainerRuntime } from "../simulator/runtime/index.ts";
 import type { ContainerRuntime, HandlerStatus } from "../simulator/runtime-port.ts";
 import { contextName } from "./commands/kubeconfig.ts";
+import { handlersOf } from "./handlers.ts";
 import { readImageConfig } from "./image-config.ts";
 import { kubeconfigText } from "./kubeconfig/merge.ts";
 import type { Progress } from "./output/progress.ts";
@@ -67,6 +68,7 @@ export async function openNodeRuntime(options: NodeOptions): Promise<NodeRuntime
   const network = openNodeNetwork(options);
   const runtime = createContainerRuntime({
     paths,
+    handlers: await handlersOf(paths, settings),
     images,
     network,
     hypervisor: settings.hypervisor,

@@ -44,6 +44,7 @@ export async function assertCanStart(paths: Paths, settings: NodeSettings): Prom
     });
   }
   await assertRequiredRung(paths, settings);
+  await assertGenuineKata(paths, settings);
   // A live owner holds the ports itself; the pid file decides that case.
   if ((await readPidFile(paths.pidFile)) !== undefined) return;
   const host = isIP(settings.listen) ? settings.listen : "127.0.0.1";
@@ -61,4 +62,17 @@ async function assertRequiredRung(paths: Paths, settings: NodeSettings): Promise
       hint: "katasim runtime list explains every rung; without --require sandboxes run on the best",
     });
   }
+}
+
+/** Genuine Kata was asked for: a node that would refuse each of its pods does not start. */
+async function assertGenuineKata(paths: Paths, settings: NodeSettings): Promise<void> {
+  if (settings.kata !== "genuine") return;
+  // Loaded on use: it would slow down `--help`.
+  const { assessKataOf } = await import("./handlers.ts");
+  const { problemText } = await import("../simulator/runtime/index.ts");
+  const { problems } = await assessKataOf(paths, settings);
+  if (problems.length === 0) return;
+  throw cliError("MACHINE_LACKS", `genuine Kata cannot be used: ${problemText(problems)}`, {
+    hint: "katasim doctor; without --kata genuine katasim's own shim serves the handler kata",
+  });
 }

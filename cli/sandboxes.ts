@@ -35,6 +35,10 @@ export interface SandboxView {
   readonly shimLog: string | undefined;
   readonly consoleLog: string | undefined;
   readonly vm: VmRecord | undefined;
+  /** Genuine Kata runs it: what was known before its start. */
+  readonly kata: SandboxRecord["kata"];
+  /** Its VMM, as Kata's shim tells. */
+  readonly kataVmmPid: number | undefined;
 }
 
 /** Newest last; empty when the instance was never started. */
@@ -88,7 +92,8 @@ function viewOf(paths: Paths, record: SandboxRecord): SandboxView {
   const { folder, bundle } = sandboxLayout(paths, record.id);
   const vm = readVmRecord(bundle);
   const handler = builtinHandlers.find(({ name }) => name === record.handler);
-  const lost = whoDied(record, vm);
+  const kataVmmPid = record.kata === undefined ? undefined : record.taskPid;
+  const lost = whoDied(record, vm?.vmmPid ?? kataVmmPid);
   const file = (path: string) => (existsSync(path) ? path : undefined);
   return {
     id: record.id,
@@ -103,19 +108,21 @@ function viewOf(paths: Paths, record: SandboxRecord): SandboxView {
     createdAtMs: record.createdAtMs,
     bundle,
     shimPid: record.shimPid ?? vm?.shimPid,
-    residentBytes: [record.shimPid ?? vm?.shimPid, vm?.vmmPid]
+    residentBytes: [record.shimPid ?? vm?.shimPid, vm?.vmmPid ?? kataVmmPid]
       .filter((pid) => pid !== undefined)
       .reduce((sum, pid) => sum + residentBytesOf(pid), 0),
     shimLog: file(join(bundle, "shim.log")) ?? file(join(folder, "shim.log")),
     consoleLog: vm === undefined ? undefined : file(vm.consoleLog),
     vm,
+    kata: record.kata,
+    kataVmmPid,
   };
 }
 
-function whoDied(record: SandboxRecord, vm: VmRecord | undefined): string | undefined {
+function whoDied(record: SandboxRecord, vmmPid: number | undefined): string | undefined {
   if (record.state !== "ready") return undefined;
   const gone = (pid: number | undefined) => pid !== undefined && identityOf(pid) === undefined;
-  if (gone(vm?.vmmPid)) return `its virtual machine monitor (pid ${vm?.vmmPid}) has gone`;
+  if (gone(vmmPid)) return `its virtual machine monitor (pid ${vmmPid}) has gone`;
   if (gone(record.shimPid)) return `its shim (pid ${record.shimPid}) has gone`;
   return undefined;
 }

@@ -16,6 +16,8 @@ describe("resolveSettings", () => {
       podCidr: "auto",
       cniConf: "own",
       cniBinDir: "/opt/cni/bin:/usr/lib/cni",
+      kata: "katasim",
+      kataConfig: "",
     });
   });
 

@@ -18,6 +18,9 @@ export const hypervisorChoices = ["auto", "cloud-hypervisor", "qemu"] as const;
 export const accelChoices = ["auto", "mshv", "kvm", "tcg"] as const;
 export const networkChoices = ["cni"] as const;
 
+/** Whose shim serves the handler `kata`. */
+export const kataChoices = ["katasim", "auto", "genuine"] as const;
+
 export const NodeSettingsSchema = z.object({
   /** Address of the API server and the kubelet endpoints. */
   listen: z.ipv4().or(z.ipv6()).default("127.0.0.1"),
@@ -45,6 +48,12 @@ export const NodeSettingsSchema = z.object({
     .default("own"),
   /** Folders of CNI plugins, separated by colons: containerd's default, and Debian's. */
   cniBinDir: z.string().min(1).default("/opt/cni/bin:/usr/lib/cni"),
+  kata: z.enum(kataChoices).default("katasim"),
+  /** Genuine Kata's configuration; "" = where Kata looks itself. */
+  kataConfig: z
+    .string()
+    .transform((file) => (file === "" ? "" : resolve(file)))
+    .default(""),
 });
 
 export type NodeSettings = z.infer<typeof NodeSettingsSchema>;
@@ -63,6 +72,8 @@ const flagNames: Readonly<Record<keyof NodeSettings, string>> = {
   podCidr: "--pod-cidr",
   cniConf: "--cni-conf",
   cniBinDir: "--cni-bin-dir",
+  kata: "--kata",
+  kataConfig: "--kata-config",
 };
 
 /** Lays flags over environment over the remembered settings. Throws USAGE naming the flag. */

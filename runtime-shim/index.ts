@@ -17,6 +17,7 @@ export { GrpcCode } from "./errors.ts";
 export {
   among,
   chooseRung,
+  meets,
   type RungStatus,
   rungName,
 } from "./hypervisors/ladder.ts";

@@ -6,6 +6,7 @@
  * Every verb is safe to repeat: stop and remove of something that is gone succeed.
  */
 import type { Duplex, Readable, Writable } from "node:stream";
+import type { SizingProfile } from "../runtime-shim/index.ts";
 
 export type SandboxState = "ready" | "notready";
 export type ContainerState = "created" | "running" | "exited";
@@ -43,7 +44,10 @@ export interface SandboxSpec {
   readonly sysctls: Readonly<Record<string, string>>;
 }
 
-/** What hosts the sandbox's kernel; `undefined` for a container on the shared kernel. */
+/**
+ * What hosts the sandbox's kernel; `undefined` for a container on the shared kernel. What a foreign shim
+ * does not tell is absent.
+ */
 export interface VmFacts {
   readonly hypervisor: string;
   /** "kvm" | "mshv" | "tcg" */
@@ -52,13 +56,15 @@ export interface VmFacts {
   readonly memoryMib: number;
   readonly pid: number;
   /** `uname -r` of the guest. */
-  readonly kernelRelease: string;
-  readonly bootId: string;
+  readonly kernelRelease?: string;
+  readonly bootId?: string;
   /** "cold" until templates exist. */
-  readonly startKind: string;
+  readonly startKind?: string;
   /** Milliseconds from exec of the VMM to the agent's first answer. */
-  readonly bootMs: number;
-  readonly consoleLog: string;
+  readonly bootMs?: number;
+  readonly consoleLog?: string;
+  /** A configuration that is not ours gave it its size: Kata's own file. */
+  readonly sizedBy?: string;
 }
 
 export interface SandboxStatus {
@@ -188,6 +194,12 @@ export interface HandlerStatus {
   /** One sentence; with a remedy when not usable. */
   readonly reason: string;
   readonly sizingProfile?: string;
+  /** The rule itself. */
+  readonly sizing?: SizingProfile;
+  /** Genuine Kata serves it, by this file. */
+  readonly kataConfiguration?: string;
+  /** What else could serve it, and what that would take. */
+  readonly alternative?: string;
   readonly hypervisor?: string;
   readonly accelerator?: string;
   /** With a VM shim of ours: every rung of the hypervisor ladder, best first. */

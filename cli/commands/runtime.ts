@@ -13,7 +13,10 @@ const columns: readonly Column<HandlerStatus>[] = [
   { head: "HYPERVISOR", cell: (handler) => handler.hypervisor },
   { head: "ACCEL", cell: (handler) => handler.accelerator },
   { head: "USABLE", cell: (handler) => (handler.usable ? "yes" : "no") },
-  { head: "REASON", cell: (handler) => handler.reason },
+  {
+    head: "REASON",
+    cell: ({ reason, alternative = "" }) => `${reason} ${alternative}`.trim(),
+  },
 ];
 
 const rungColumns: readonly Column<RungReport>[] = [
@@ -30,6 +33,7 @@ export function addRuntime(program: Command, bind: Bind): void {
     const runtime = await import("../../simulator/runtime/index.ts");
     const { paths } = context;
     const settings = resolveSettings({}, context.env, await readRememberedSettings(paths));
+    const { assessKataOf, handlersOf } = await import("../handlers.ts");
     const options = {
       paths,
       shimFolders: runtime.foldersBesideProgram(),
@@ -39,9 +43,10 @@ export function addRuntime(program: Command, bind: Bind): void {
         accel: settings.accel,
         require: settings.require,
       },
+      assessKata: () => assessKataOf(paths, settings),
     };
     const handlers = await Promise.all(
-      runtime.builtinHandlers.map((handler) => runtime.handlerStatus(handler, options)),
+      (await handlersOf(paths, settings)).map((handler) => runtime.handlerStatus(handler, options)),
     );
     context.printList({
       kind: "RuntimeHandler",

@@ -17,15 +17,24 @@ const columns: readonly Column<SandboxView>[] = [
   { head: "STATE", cell: (sandbox) => sandbox.state },
   {
     head: "VM",
-    cell: (sandbox) => sandbox.vm && `${sandbox.vm.hypervisor}/${sandbox.vm.accelerator}`,
+    cell: ({ vm, kata }) => {
+      const rung = vm ?? kata;
+      return rung && `${rung.hypervisor}/${rung.accelerator}`;
+    },
   },
-  { head: "VCPU", cell: (sandbox) => sandbox.vm?.vcpus },
-  { head: "MEMORY", cell: (sandbox) => sandbox.vm && `${sandbox.vm.memoryMib}Mi` },
+  { head: "VCPU", cell: ({ vm, kata }) => (vm ?? kata)?.vcpus },
+  {
+    head: "MEMORY",
+    cell: ({ vm, kata }) => {
+      const size = vm ?? kata;
+      return size && `${size.memoryMib}Mi`;
+    },
+  },
   { head: "RESIDENT", cell: (sandbox) => `${Math.round(sandbox.residentBytes / 2 ** 20)}Mi` },
   { head: "AGE", cell: (sandbox) => humanDuration(Date.now() - sandbox.createdAtMs) },
   { head: "IP", cell: (sandbox) => sandbox.ip, wide: true },
   { head: "KERNEL", cell: (sandbox) => sandbox.vm?.kernelRelease, wide: true },
-  { head: "VMM PID", cell: (sandbox) => sandbox.vm?.vmmPid, wide: true },
+  { head: "VMM PID", cell: ({ vm, kataVmmPid }) => vm?.vmmPid ?? kataVmmPid, wide: true },
   { head: "SHIM PID", cell: (sandbox) => sandbox.shimPid, wide: true },
   { head: "REASON", cell: (sandbox) => sandbox.reason, wide: true },
 ];
@@ -111,6 +120,7 @@ function formatSandbox(sandbox: SandboxView): string {
     ["On the host", vm && hostLimits(vm.cgroup)],
     ["Size", vm && `${vm.vcpus} vCPU, ${vm.memoryMib} MiB`],
     ...(vm?.sizing ?? []).map((line) => ["", line] as const),
+    ...kataRows(sandbox),
     ["Kernel", vm?.kernelRelease],
     ["Boot id", vm?.bootId],
     ["Start", vm && `${vm.startKind}, ${vm.bootMs} ms`],
@@ -121,6 +131,23 @@ function formatSandbox(sandbox: SandboxView): string {
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => `${(key && `${key}:`).padEnd(10)} ${value}\n`)
     .join("");
+}
+
+function kataRows({
+  kata,
+  kataVmmPid,
+}: SandboxView): readonly (readonly [string, string | undefined])[] {
+  if (kata === undefined) return [];
+  const { version, hypervisor, accelerator, configuration, vcpus, memoryMib } = kata;
+  return [
+    [
+      "VM",
+      `${hypervisor} on ${accelerator}, pid ${kataVmmPid ?? "unknown"}, by genuine Kata ${version}`,
+    ],
+    ["Size", `${vcpus} vCPU, ${memoryMib} MiB: by Kata's own ${configuration}, not measured`],
+    ...kata.sizing.map((line) => ["", line] as const),
+    ["Kernel", "unknown: Kata's shim does not tell"],
+  ];
 }
 
 function hostLimits(cgroup: VmRecord["cgroup"]): string {

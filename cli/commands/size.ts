@@ -4,6 +4,7 @@ import { isSimError, SimError } from "../../common/errors.ts";
 import type { CommandContext } from "../context.ts";
 import { cliObject } from "../output/objects.ts";
 import { type Bind, withOutput } from "../program.ts";
+import { readRememberedSettings, resolveSettings } from "../settings.ts";
 import type { PodSize } from "../sizing/explain-size.ts";
 
 export function addSize(program: Command, bind: Bind): void {
@@ -16,8 +17,11 @@ export function addSize(program: Command, bind: Bind): void {
     const { runtimeClass } = command.opts<{ runtimeClass?: string }>();
     const { readPods } = await import("../sizing/read-pods.ts");
     const { explainSize } = await import("../sizing/explain-size.ts");
+    const { sizersOf } = await import("../sizing/sizers.ts");
+    const settings = resolveSettings({}, context.env, await readRememberedSettings(context.paths));
+    const sizers = await sizersOf(context.paths, settings);
     const pods = await readPods(file, context.streams.stdin);
-    const sizes = pods.map((pod) => naming(pod.name, () => explainSize(pod, runtimeClass)));
+    const sizes = pods.map((pod) => naming(pod.name, () => explainSize(pod, runtimeClass, sizers)));
     print(context, sizes);
     return 0;
   });

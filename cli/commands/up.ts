@@ -15,6 +15,7 @@ import {
   accelChoices,
   type GivenSettings,
   hypervisorChoices,
+  kataChoices,
   type NodeSettings,
   networkChoices,
   readRememberedSettings,
@@ -71,6 +72,13 @@ export function addUp(program: Command, bind: Bind): void {
     .option("--pod-cidr <range>", "the pods' addresses (default: the first free 10.244.N.0/24)")
     .option("--cni-conf <file>", "CNI configuration to use in place of katasim's own (own)")
     .option("--cni-bin-dir <folders>", "of CNI plugins (default: /opt/cni/bin:/usr/lib/cni)")
+    .addOption(
+      new Option(
+        "--kata <which>",
+        "whose shim serves the handler kata; genuine never falls back (default: katasim)",
+      ).choices(kataChoices),
+    )
+    .option("--kata-config <file>", "genuine Kata's configuration (default: where Kata looks)")
     .option("--kubeconfig <file>", "kubeconfig to write, instead of $KUBECONFIG or ~/.kube/config")
     .option("--no-kubeconfig", "write no kubeconfig")
     .option("--no-switch-context", "leave current-context as it is")
@@ -239,6 +247,8 @@ function daemonArguments(
     ...["--pod-cidr", settings.podCidr],
     ...["--cni-conf", settings.cniConf],
     ...["--cni-bin-dir", settings.cniBinDir],
+    ...["--kata", settings.kata],
+    ...["--kata-config", settings.kataConfig],
     ...(options.retain ? ["--retain"] : []),
     ...Array.from({ length: verbosity }, () => "-v"),
   ];

@@ -3,6 +3,7 @@ import type { Paths } from "../../common/paths.ts";
 import type { NodeSettings } from "../settings.ts";
 import type { Check, CheckResult } from "./check.ts";
 import { guestChecks } from "./guest.ts";
+import { kataChecks } from "./kata.ts";
 import { ladderChecks } from "./ladder.ts";
 import { machineChecks } from "./machine.ts";
 import { programChecks } from "./programs.ts";
@@ -19,6 +20,7 @@ export async function checkAll(
   const results = await Promise.all([
     ...checks.map(async (check) => [await check()]),
     ladderChecks(paths.guest, settings),
+    kataChecks(paths, settings),
   ]);
   return results.flat();
 }

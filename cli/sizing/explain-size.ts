@@ -2,10 +2,11 @@
 import { formatBytes, formatCpu } from "../../common/quantity.ts";
 import type { Container } from "../../proto/kubernetes/gen/types.ts";
 import {
+  type PodLimits,
   podLimitsFromAmounts,
-  type SizingProfileName,
   sizeVm,
   sizingProfiles,
+  type VmSize,
 } from "../../runtime-shim/index.ts";
 import { builtinHandlers, defaultHandler } from "../../simulator/runtime/index.ts";
 import { amounts, isSidecar, podLimits } from "../../simulator/sizing/pod-resources.ts";
@@ -16,7 +17,7 @@ export interface PodSize {
   readonly pod: string;
   readonly runtimeClass: string | undefined;
   readonly sandboxed: boolean;
-  readonly profile?: SizingProfileName;
+  readonly profile?: string;
   readonly vcpus?: number;
   readonly memoryMib?: number;
   readonly containers: ReadonlyArray<{
@@ -30,14 +31,30 @@ export interface PodSize {
   readonly warnings: readonly string[];
 }
 
-/** The built-in RuntimeClasses are named after their handlers; a class of the user's own is not known here. */
-function profileOf(runtimeClass: string): SizingProfileName | undefined {
-  const options = builtinHandlers.find(({ name }) => name === runtimeClass)?.options;
-  return options?.kind === "katasim" ? options.values.sizingProfile : undefined;
+/** What sizes the pods of a handler. */
+export interface Sizer {
+  readonly profile: string;
+  size(limits: PodLimits): VmSize;
 }
 
+/** Handler → what sizes its pods; the built-in RuntimeClasses are named after their handlers. */
+export type Sizers = Readonly<Record<string, Sizer>>;
+
+/** Our own shim's rules. */
+export const builtinSizers: Sizers = Object.fromEntries(
+  builtinHandlers.flatMap(({ name, options }) => {
+    const profile = options.kind === "katasim" ? options.values.sizingProfile : undefined;
+    if (profile === undefined) return [];
+    return [[name, { profile, size: (limits) => sizeVm(sizingProfiles[profile], limits) }]];
+  }),
+);
+
 /** `runtimeClass` stands in for the pod's own. Throws USAGE for a class whose size nobody knows. */
-export function explainSize(pod: PodInput, runtimeClass?: string): PodSize {
+export function explainSize(
+  pod: PodInput,
+  runtimeClass?: string,
+  sizers: Sizers = builtinSizers,
+): PodSize {
   const { spec } = pod;
   const name = runtimeClass ?? spec.runtimeClassName;
   const containers = [
@@ -56,22 +73,19 @@ export function explainSize(pod: PodInput, runtimeClass?: string): PodSize {
       warnings: [],
     };
   }
-  const profile = profileOf(name);
-  if (profile === undefined) {
+  const sizer = sizers[name];
+  if (sizer === undefined) {
     throw cliError("USAGE", `RuntimeClass "${name}" has no sizing profile`, {
       hint: `use one of: ${builtinHandlers.map((handler) => handler.name).join(", ")}`,
     });
   }
   const limits = podLimits(spec);
-  const size = sizeVm(
-    sizingProfiles[profile],
-    podLimitsFromAmounts(limits.cpuMillis, limits.memoryBytes),
-  );
+  const size = sizer.size(podLimitsFromAmounts(limits.cpuMillis, limits.memoryBytes));
   return {
     pod: pod.name,
     runtimeClass: name,
     sandboxed: true,
-    profile,
+    profile: sizer.profile,
     vcpus: size.vcpus,
     memoryMib: size.memoryMib,
     containers,

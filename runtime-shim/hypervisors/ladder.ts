@@ -111,7 +111,10 @@ export function among(rungs: readonly RungStatus[]): AssessRung {
 }
 
 /** Whether a rung is what `--require` demands. */
-export function meets({ hypervisor, accelerator }: Rung, requirement: Requirement): boolean {
+export function meets(
+  { hypervisor, accelerator }: { readonly hypervisor: string; readonly accelerator: string },
+  requirement: Requirement,
+): boolean {
   if (requirement === "any") return true;
   if (requirement === "hardware") return accelerator !== "tcg";
   return [hypervisor, accelerator, `${hypervisor}/${accelerator}`].includes(requirement);

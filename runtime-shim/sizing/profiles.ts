@@ -1,16 +1,17 @@
 /**
- * How big a sandbox's VM is, as data: one profile per generation of AKS. All of them look at limits
- * only, sum them over the pod, leave RuntimeClass overhead out and round up to whole vCPUs once.
+ * How big a sandbox's VM is, as data: one profile per generation of AKS, and the form that Kata's own
+ * configuration is brought into. All of them look at limits only, sum them over the pod, leave
+ * RuntimeClass overhead out and round up to whole vCPUs once.
  */
 import type { ShimOptions } from "../shim-options.ts";
 
 export type SizingProfileName = ShimOptions["sizingProfile"];
 
 export interface SizingProfile {
-  readonly name: SizingProfileName;
+  readonly name: string;
   /** Where the numbers come from. */
   readonly source: string;
-  /** Always there, before any limit is added. */
+  /** Always there, before any limit is added. May be a fraction of a vCPU. */
   readonly baseVcpus: number;
   readonly baseMemoryMib: number;
   /** Stands for the limits' sum when no container has such a limit. */
@@ -18,6 +19,10 @@ export interface SizingProfile {
   readonly defaultMemoryMib: number;
   /** A smaller memory limit is refused; 0 = none is. */
   readonly minimumMemoryMib: number;
+  /** Takes the place of all of them when no container has any limit at all. */
+  readonly withoutLimits?: { readonly vcpus: number; readonly memoryMib: number };
+  /** The limits' sum is rounded up to a multiple of it; default 1. */
+  readonly memoryStepMib?: number;
 }
 
 export const sizingProfiles: Readonly<Record<SizingProfileName, SizingProfile>> = {

@@ -30,6 +30,15 @@ const bytesPerMib = 1024 * 1024;
 
 /** Throws POD_TOO_SMALL with Kata's own words below the profile's minimum. */
 export function sizeVm(profile: SizingProfile, limits: PodLimits): VmSize {
+  const { withoutLimits } = profile;
+  if (withoutLimits !== undefined && !hasCpuLimit(limits) && (limits.memoryBytes ?? 0) <= 0) {
+    const { vcpus, memoryMib } = withoutLimits;
+    const plain = {
+      ...{ baseVcpus: 0, defaultVcpus: vcpus, baseMemoryMib: 0, defaultMemoryMib: memoryMib },
+      ...{ name: profile.name, source: profile.source, minimumMemoryMib: 0 },
+    };
+    return sizeVm(plain, limits);
+  }
   const vcpus = vcpusOf(profile, limits);
   const memory = memoryOf(profile, limits);
   return {
@@ -63,10 +72,14 @@ export function podLimitsFromAmounts(cpuMillis?: number, memoryBytes?: number): 
   };
 }
 
+function hasCpuLimit({ cpuQuotaUs = 0, cpuPeriodUs = 0 }: PodLimits): boolean {
+  return cpuQuotaUs > 0 && cpuPeriodUs >= 0;
+}
+
 function cpuMillisOf(profile: SizingProfile, limits: PodLimits, vcpus: number): number {
+  if (!hasCpuLimit(limits)) return vcpus * 1000;
   const quota = limits.cpuQuotaUs ?? 0;
   const period = limits.cpuPeriodUs || defaultPeriodUs;
-  if (quota <= 0 || period < 0) return vcpus * 1000;
   return Math.ceil(profile.baseVcpus * 1000 + (quota * 1000) / period);
 }
 
@@ -76,16 +89,17 @@ interface Step {
 }
 
 function vcpusOf(profile: SizingProfile, limits: PodLimits): Step {
-  const quota = limits.cpuQuotaUs ?? 0;
-  const period = limits.cpuPeriodUs || defaultPeriodUs;
-  if (quota <= 0 || period < 0) {
-    const value = Math.max(1, profile.baseVcpus + profile.defaultVcpus);
+  if (!hasCpuLimit(limits)) {
+    const value = Math.max(1, Math.ceil(profile.baseVcpus + profile.defaultVcpus));
     return { value, line: `vCPUs: no container has a CPU limit, so ${value}` };
   }
+  const quota = limits.cpuQuotaUs ?? 0;
+  const period = limits.cpuPeriodUs || defaultPeriodUs;
   // Whole numbers until the division: 0.1 + 0.2 cores must not become a third vCPU.
-  const value = Math.max(1, profile.baseVcpus + Math.ceil(quota / period));
+  const base = Math.round(profile.baseVcpus * period);
+  const value = Math.max(1, Math.ceil((quota + base) / period));
   const cores = cores3(quota, period);
-  const total = cores3(quota + profile.baseVcpus * period, period);
+  const total = cores3(quota + base, period);
   const sum =
     profile.baseVcpus === 0
       ? `${cores} (sum of CPU limits)`
@@ -100,7 +114,8 @@ function memoryOf(profile: SizingProfile, limits: PodLimits): Step {
     const value = profile.baseMemoryMib + profile.defaultMemoryMib;
     return { value, line: `memory: no container has a memory limit, so ${value} MiB` };
   }
-  const limitMib = Math.floor(bytes / bytesPerMib);
+  const step = profile.memoryStepMib ?? 1;
+  const limitMib = Math.ceil(Math.floor(bytes / bytesPerMib) / step) * step;
   if (limitMib < profile.minimumMemoryMib) {
     throw shimError(
       "POD_TOO_SMALL",

@@ -21,6 +21,8 @@ export interface NodeIdentity {
 
 /** First address of AKS' default node subnet 10.224.0.0/16 that a node gets. */
 export const nodeInternalIp = "10.224.0.4";
+/** Genuine Kata serves the handler kata and sizes its sandboxes by this file. */
+export const kataConfigurationAnnotation = "katasim.dev/kata-configuration";
 /** Where the API server really finds the kubelet endpoints. */
 export const kubeletAddressAnnotation = "katasim.dev/kubelet-address";
 export const kubeletVersion = "v1.32.4";
@@ -96,7 +98,7 @@ export function nodeObject(identity: NodeIdentity): Omit<NodeObject, "metadata">
     metadata: {
       name: identity.nodeName,
       labels: nodeLabels(identity),
-      annotations: nodeAnnotations,
+      annotations: nodeAnnotations(identity),
     },
     spec: {
       ...(podCidr === undefined ? {} : { podCIDR: podCidr, podCIDRs: [podCidr] }),
@@ -105,11 +107,15 @@ export function nodeObject(identity: NodeIdentity): Omit<NodeObject, "metadata">
   };
 }
 
-export const nodeAnnotations: Record<string, string> = {
-  [kubeletAddressAnnotation]: "127.0.0.1",
-  "node.alpha.kubernetes.io/ttl": "0",
-  "volumes.kubernetes.io/controller-managed-attach-detach": "true",
-};
+export function nodeAnnotations({ handlers }: NodeIdentity): Record<string, string> {
+  const kata = handlers.find(({ kataConfiguration }) => kataConfiguration !== undefined);
+  return {
+    [kubeletAddressAnnotation]: "127.0.0.1",
+    ...(kata?.kataConfiguration ? { [kataConfigurationAnnotation]: kata.kataConfiguration } : {}),
+    "node.alpha.kubernetes.io/ttl": "0",
+    "volumes.kubernetes.io/controller-managed-attach-detach": "true",
+  };
+}
 
 /** The status without its conditions. */
 export function nodeStatus(identity: NodeIdentity): NodeStatus {

@@ -16,6 +16,7 @@ import type { HandlerStatus } from "../runtime-port.ts";
 import { nodeConditions } from "./conditions.ts";
 import { readHostPressure } from "./host-facts.ts";
 import {
+  kataConfigurationAnnotation,
   type NodeIdentity,
   nodeAnnotations,
   nodeLabels,
@@ -61,10 +62,12 @@ export function createNodeReporter(options: NodeReporterOptions): NodeReporter {
     } catch (error) {
       if (!isConflict(error)) throw error;
     }
+    // An earlier life's word on Kata must not stay.
+    const annotations = { [kataConfigurationAnnotation]: null, ...nodeAnnotations(identity) };
     return cluster.patch<NodeObject>(
       nodesPath,
       nodeName,
-      { metadata: { labels: nodeLabels(identity), annotations: nodeAnnotations } },
+      { metadata: { labels: nodeLabels(identity), annotations } },
       { type: "application/merge-patch+json" },
     );
   };

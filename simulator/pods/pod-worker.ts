@@ -3,7 +3,7 @@
  * triggered: whatever woke it, it acts on what is, so a lost event costs time and never a state.
  */
 import { messageOf } from "../../common/errors.ts";
-import { podLimitsFromAmounts, sizeVm, sizingProfiles } from "../../runtime-shim/index.ts";
+import { podLimitsFromAmounts, sizeVm } from "../../runtime-shim/index.ts";
 import { containerReference, podReference } from "../events/references.ts";
 import type { HandlerStatus } from "../runtime-port.ts";
 import { podLimits } from "../sizing/pod-resources.ts";
@@ -169,12 +169,12 @@ async function memoryFor(
   handler: HandlerStatus,
   deps: PodDependencies,
 ): Promise<Waiting | undefined> {
-  const profile = Object.values(sizingProfiles).find(({ name }) => name === handler.sizingProfile);
-  if (profile === undefined) return undefined;
+  const { sizing } = handler;
+  if (sizing === undefined) return undefined;
   const { cpuMillis, memoryBytes } = podLimits(record.pod.spec);
   let neededMib: number;
   try {
-    neededMib = sizeVm(profile, podLimitsFromAmounts(cpuMillis, memoryBytes)).memoryMib;
+    neededMib = sizeVm(sizing, podLimitsFromAmounts(cpuMillis, memoryBytes)).memoryMib;
   } catch {
     // Too small for the profile: the shim refuses it in Kata's words.
     return undefined;

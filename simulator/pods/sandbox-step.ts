@@ -155,19 +155,18 @@ async function sandboxSpec(record: PodRecord): Promise<SandboxSpec> {
 }
 
 async function announceVm(record: PodRecord, vm: VmFacts, deps: PodDependencies): Promise<void> {
-  const rung = vm.accelerator === "tcg" ? "software emulation" : "hardware virtualization";
-  const cpus = `${vm.vcpus} vCPU${vm.vcpus === 1 ? "" : "s"}`;
   deps.events.record(podReference(record.pod), {
     type: "Normal",
     reason: "SandboxBooted",
-    message: `micro-VM with kernel ${vm.kernelRelease} booted in ${(vm.bootMs / 1000).toFixed(1)} s: ${cpus}, ${vm.memoryMib} MiB, ${vm.hypervisor}/${vm.accelerator} (${rung})`,
+    message: vmText(vm),
   });
   const annotations = {
     "katasim.dev/hypervisor": vm.hypervisor,
     "katasim.dev/accelerator": vm.accelerator,
     "katasim.dev/vm-vcpus": String(vm.vcpus),
     "katasim.dev/vm-memory-mib": String(vm.memoryMib),
-    "katasim.dev/guest-kernel": vm.kernelRelease,
+    ...(vm.kernelRelease === undefined ? {} : { "katasim.dev/guest-kernel": vm.kernelRelease }),
+    ...(vm.sizedBy === undefined ? {} : { "katasim.dev/sized-by": vm.sizedBy }),
   };
   try {
     await annotate(record, annotations, deps);
@@ -175,6 +174,16 @@ async function announceVm(record: PodRecord, vm: VmFacts, deps: PodDependencies)
     // The pod runs all the same; what is lost is a note.
     deps.log.warn({ error: messageOf(error) }, "the pod was not annotated");
   }
+}
+
+function vmText(vm: VmFacts): string {
+  const rung = vm.accelerator === "tcg" ? "software emulation" : "hardware virtualization";
+  const cpus = `${vm.vcpus} vCPU${vm.vcpus === 1 ? "" : "s"}`;
+  const machine = `${cpus}, ${vm.memoryMib} MiB, ${vm.hypervisor}/${vm.accelerator} (${rung})`;
+  const kernel = vm.kernelRelease === undefined ? "" : ` with kernel ${vm.kernelRelease}`;
+  const time = vm.bootMs === undefined ? "" : ` in ${(vm.bootMs / 1000).toFixed(1)} s`;
+  const rule = vm.sizedBy === undefined ? "" : `; sized by Kata's own ${vm.sizedBy}`;
+  return `micro-VM${kernel} booted${time}: ${machine}${rule}`;
 }
 
 /**

@@ -23,10 +23,12 @@ import { runtimeError } from "./errors.ts";
 import { type EventFeed, startEventFeed } from "./event-feed.ts";
 import { execInContainer, resize } from "./exec.ts";
 import { handlerOptions } from "./handler-options.ts";
-import { foldersBesideProgram, handlerStatus, shimOf } from "./handler-status.ts";
+import { foldersBesideProgram, handlerStatus, ladderOptions, shimOf } from "./handler-status.ts";
 import { builtinHandlers, findHandler, type HandlerConfig } from "./handler-table.ts";
 import { noLimits, readHostLimits } from "./host-limits.ts";
 import { removeTree } from "./host-mounts.ts";
+import { assessKata, type ProveAccelerator, proveByLadder } from "./kata/assessment.ts";
+import { genuineKata } from "./kata/choice.ts";
 import { containerLayout } from "./layout.ts";
 import { createLiveState, type LiveContainer } from "./live-state.ts";
 import { portForward } from "./port-forward.ts";
@@ -54,6 +56,8 @@ export interface ContainerRuntimeOptions {
   readonly shimOptions?: Partial<ShimOptions>;
   /** Folders searched for shims before PATH; default: the one beside this program. */
   readonly shimFolders?: readonly string[];
+  /** How genuine Kata's accelerator is proved; default: by the rungs of our own ladder. */
+  readonly prove?: ProveAccelerator;
 }
 
 /** Opens the records at once; nothing else happens before `recover()`. */
@@ -104,6 +108,10 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
     // A VM's processes live under the limits of its own kernel.
     limits: (handler) => (handler.sandboxed ? noLimits : hostLimits),
     handler: (name) => findHandler(handlers, name),
+    handlerOf: ({ handler, kata }) =>
+      kata === undefined
+        ? findHandler([...handlers.filter(isOurs), ...builtinHandlers], handler)
+        : genuineKata({ configFile: kata.configuration }),
     async command(handler) {
       return {
         binary: shimOf(handler, shimFolders),
@@ -113,7 +121,14 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
         debug: katasim.logLevel === "debug",
       };
     },
-    options: (handler) => handlerOptions(handler, { runcRoot: join(paths.run, "runc"), katasim }),
+    options: (handler, kataConfiguration) =>
+      handlerOptions(handler, { runcRoot: join(paths.run, "runc"), katasim }, kataConfiguration),
+    assessKata: (configFile) =>
+      assessKata({
+        ...(configFile === undefined ? {} : { configFile }),
+        wanted: ladderOptions(katasim),
+        prove: options.prove ?? proveByLadder(paths.guest),
+      }),
     async wantsBootstrapParams(handler) {
       // Only shims built from containerd tell its version; ours takes either.
       if (handler.options.kind === "katasim") return false;
@@ -121,6 +136,9 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
     },
     emit: (event) => void events.emit("event", event),
   };
+
+  const { assessKata: assess } = context;
+  const statusOptions = { paths, shimFolders, katasim, version, assessKata: assess };
 
   async function recover(): Promise<void> {
     await mkdir(paths.sandboxes, { recursive: true, mode: 0o711 });
@@ -156,10 +174,7 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
   }
 
   return {
-    handlers: () =>
-      Promise.all(
-        handlers.map((handler) => handlerStatus(handler, { paths, shimFolders, katasim, version })),
-      ),
+    handlers: () => Promise.all(handlers.map((handler) => handlerStatus(handler, statusOptions))),
     async runSandbox(handler, spec, signal) {
       const sandbox = await runSandbox(context, handler, spec, signal);
       if (sandbox.tasks !== undefined) watchShim(context, sandbox, sandbox.tasks);
@@ -226,6 +241,10 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
       records.close();
     },
   };
+}
+
+function isOurs({ options }: HandlerConfig): boolean {
+  return options.kind !== "kata";
 }
 
 function eventSink(context: RuntimeContext) {

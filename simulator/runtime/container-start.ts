@@ -36,7 +36,7 @@ export async function createContainer(
   if (state !== "ready" || taskPid === undefined) {
     throw runtimeError("SANDBOX_NOT_READY", `sandbox container "${sandboxId}" is not running`);
   }
-  const handler = context.handler(sandbox.record.handler);
+  const handler = context.handlerOf(sandbox.record);
   const { config, rootfs } = context.images.content(spec.image.id);
   const id = newContainerId();
   const layout = containerLayout(context.paths, sandboxId, id);
@@ -135,7 +135,7 @@ async function createTask(
 ): Promise<void> {
   const { id, sandboxId, spec } = container.record;
   const layout = containerLayout(context.paths, sandboxId, id);
-  const handler = context.handler(sandbox.record.handler);
+  const handler = context.handlerOf(sandbox.record);
   const stdin = spec.stdin ? [layout.stdin] : [];
   const stderr = spec.tty ? [] : [layout.stderr];
   const [rootfs] = await Promise.all([
@@ -153,7 +153,7 @@ async function createTask(
     stdin: stdin[0] ?? "",
     stdout: layout.stdout,
     stderr: stderr[0] ?? "",
-    options: context.options(handler),
+    options: context.options(handler, sandbox.record.kata?.configuration),
   });
 }
 

@@ -76,9 +76,9 @@ export async function cleanUpByBinary(
   message: string,
 ): Promise<void> {
   const { id, sandboxId } = container.record;
-  const { handler } = context.state.sandboxOf(container).record;
+  const handler = context.handlerOf(context.state.sandboxOf(container).record);
   const { bundle } = containerLayout(context.paths, sandboxId, id);
-  const command = await context.command(context.handler(handler));
+  const command = await context.command(handler);
   const answer = await runShimDelete(command, id, bundle);
   if ("failed" in answer) {
     context.log.warn({ container: id, error: answer.failed }, "shim delete failed");

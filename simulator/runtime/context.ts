@@ -8,7 +8,9 @@ import type { PodNetwork } from "../network/index.ts";
 import type { RuntimeEvent } from "../runtime-port.ts";
 import type { HandlerConfig } from "./handler-table.ts";
 import type { HostLimits } from "./host-limits.ts";
+import type { KataAssessment } from "./kata/assessment.ts";
 import type { LiveState } from "./live-state.ts";
+import type { SandboxRecord } from "./records.ts";
 import type { ShimCommand } from "./shim-binary.ts";
 
 export interface RuntimeContext {
@@ -24,9 +26,13 @@ export interface RuntimeContext {
   /** What containers of this handler can be given. */
   limits(handler: HandlerConfig): HostLimits;
   handler(name: string): HandlerConfig;
+  /** Of a sandbox that is there: by the shim that runs it, whatever the handler's is now. */
+  handlerOf(record: Pick<SandboxRecord, "handler" | "kata">): HandlerConfig;
   /** Rejects with SHIM_MISSING, naming the package that has it. */
   command(handler: HandlerConfig): Promise<ShimCommand>;
-  options(handler: HandlerConfig): Any;
+  options(handler: HandlerConfig, kataConfiguration?: string): Any;
+  /** Looks for all that genuine Kata needs. */
+  assessKata(configFile: string | undefined): Promise<KataAssessment>;
   wantsBootstrapParams(handler: HandlerConfig): Promise<boolean>;
   emit(event: RuntimeEvent): void;
 }

@@ -4,6 +4,7 @@ import { errorFactory } from "../../common/errors.ts";
 export const runtimeError = errorFactory({
   HANDLER_UNKNOWN: { kind: "user", reason: "FailedCreatePodSandBox" },
   HANDLER_UNUSABLE: { kind: "environment", reason: "FailedCreatePodSandBox" },
+  KATA_CONFIGURATION: { kind: "user", reason: "FailedCreatePodSandBox" },
   SANDBOX_CREATE_FAILED: { kind: "environment", reason: "FailedCreatePodSandBox" },
   SANDBOX_UNSUPPORTED: { kind: "user", reason: "FailedCreatePodSandBox" },
   SANDBOX_NOT_FOUND: { kind: "user" },

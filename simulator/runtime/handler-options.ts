@@ -13,7 +13,12 @@ export interface NodeShimOptions {
   readonly katasim: Partial<ShimOptions>;
 }
 
-export function handlerOptions(handler: HandlerConfig, node: NodeShimOptions): Any {
+/** `kataConfiguration` is the file that was found for the sandbox. */
+export function handlerOptions(
+  handler: HandlerConfig,
+  node: NodeShimOptions,
+  kataConfiguration?: string,
+): Any {
   const { options } = handler;
   switch (options.kind) {
     case "runc":
@@ -31,11 +36,13 @@ export function handlerOptions(handler: HandlerConfig, node: NodeShimOptions): A
       const body = { typeUrl: "katasim", configBody: new TextEncoder().encode(json) };
       return withoutPrefix(anyPack(RuntimeOptionsSchema, create(RuntimeOptionsSchema, body)));
     }
-    case "config":
+    case "kata":
       return withoutPrefix(
         anyPack(
           RuntimeOptionsSchema,
-          create(RuntimeOptionsSchema, { configPath: options.configPath ?? "" }),
+          create(RuntimeOptionsSchema, {
+            configPath: kataConfiguration ?? options.configFile ?? "",
+          }),
         ),
       );
   }

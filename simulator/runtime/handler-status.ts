@@ -4,10 +4,19 @@ import { dirname, join } from "node:path";
 import { isSimError, messageOf } from "../../common/errors.ts";
 import type { Paths } from "../../common/paths.ts";
 import { findProgram, isExecutable } from "../../common/process/find-program.ts";
-import { among, chooseRung, probeLadder, type ShimOptions } from "../../runtime-shim/index.ts";
+import {
+  among,
+  chooseRung,
+  probeLadder,
+  type ShimOptions,
+  sizingProfiles,
+} from "../../runtime-shim/index.ts";
 import type { HandlerStatus } from "../runtime-port.ts";
 import { runtimeError } from "./errors.ts";
 import { type HandlerConfig, shimBinaryName } from "./handler-table.ts";
+import type { KataAssessment } from "./kata/assessment.ts";
+import { findKataShim } from "./kata/find-shim.ts";
+import { kataStatus } from "./kata/status.ts";
 
 /** Debian packages of the shims we know. */
 const packages: Readonly<Record<string, string>> = {
@@ -30,7 +39,8 @@ export function foldersBesideProgram(): readonly string[] {
 /** Rejects with SHIM_MISSING and the package that has it. */
 export function shimOf(handler: HandlerConfig, folders: readonly string[]): string {
   const name = shimBinaryName(handler.runtimeType);
-  const found = handler.binary ?? findProgram(name, folders);
+  const elsewhere = handler.options.kind === "kata" ? findKataShim() : undefined;
+  const found = handler.binary ?? findProgram(name, folders) ?? elsewhere;
   if (found !== undefined && isExecutable(found)) return found;
   const where = handler.binary ?? `${name} on PATH`;
   throw runtimeError(
@@ -46,6 +56,7 @@ export interface HandlerStatusOptions {
   readonly katasim: Partial<ShimOptions>;
   /** Text of the shim's `-v`; undefined when it cannot be run. */
   version(binary: string): Promise<string | undefined>;
+  assessKata(configFile: string | undefined): Promise<KataAssessment>;
 }
 
 export async function handlerStatus(
@@ -53,6 +64,12 @@ export async function handlerStatus(
   options: HandlerStatusOptions,
 ): Promise<HandlerStatus> {
   const name = shimBinaryName(handler.runtimeType);
+  const lost = missingParts(handler, options);
+  if (handler.options.kind === "kata") {
+    const assessment = await options.assessKata(handler.options.configFile);
+    const status = kataStatus(handler, assessment);
+    return lost === undefined ? status : { ...status, usable: false, reason: `${lost}.` };
+  }
   const values =
     handler.options.kind === "katasim"
       ? { ...options.katasim, ...handler.options.values }
@@ -61,7 +78,10 @@ export async function handlerStatus(
     name: handler.name,
     engine: name,
     sandboxed: handler.sandboxed,
-    ...(values?.sizingProfile === undefined ? {} : { sizingProfile: values.sizingProfile }),
+    ...(values?.sizingProfile === undefined
+      ? {}
+      : { sizingProfile: values.sizingProfile, sizing: sizingProfiles[values.sizingProfile] }),
+    ...(handler.alternative === undefined ? {} : { alternative: handler.alternative }),
   };
   let binary: string;
   try {
@@ -75,11 +95,7 @@ export async function handlerStatus(
     return { ...base, usable: false, reason };
   }
   const engine = `${name} (${shortVersion(version)})`;
-  const missing =
-    process.getuid?.() === 0
-      ? missingParts(handler, options)
-      : "it needs root: run katasim as root, for instance with sudo";
-  if (missing !== undefined) return { ...base, engine, usable: false, reason: `${missing}.` };
+  if (lost !== undefined) return { ...base, engine, usable: false, reason: `${lost}.` };
   if (values === undefined) {
     return { ...base, engine, usable: true, reason: "Containers share this machine's kernel." };
   }
@@ -87,16 +103,16 @@ export async function handlerStatus(
 }
 
 function missingParts(handler: HandlerConfig, options: HandlerStatusOptions): string | undefined {
+  if (process.getuid?.() !== 0) return "it needs root: run katasim as root, for instance with sudo";
   const { guest } = options.paths;
-  if (handler.options.kind === "runc") {
-    if (findProgram(handler.options.binaryName ?? "runc") === undefined) {
-      return "runc is not installed: install the Debian package runc";
-    }
-    if (!existsSync(join(guest, "pause", "pause"))) {
-      return "the pause program is missing: run scripts/setup";
-    }
+  const { kind } = handler.options;
+  if (kind === "runc" && findProgram(handler.options.binaryName ?? "runc") === undefined) {
+    return "runc is not installed: install the Debian package runc";
   }
-  if (handler.options.kind === "katasim") {
+  if (kind !== "katasim" && !existsSync(join(guest, "pause", "pause"))) {
+    return "the pause program is missing: run scripts/setup";
+  }
+  if (kind === "katasim") {
     const lost = ["vmlinux", "initramfs.cpio", "release.json"].filter(
       (file) => !existsSync(join(guest, file)),
     );
@@ -111,18 +127,23 @@ async function rungFacts(
   { paths }: HandlerStatusOptions,
 ): Promise<Pick<HandlerStatus, "usable" | "hypervisor" | "accelerator" | "reason" | "rungs">> {
   const rungs = await probeLadder(values.probeCacheDir ?? paths.guest);
-  const wanted = {
-    hypervisor: values.hypervisor ?? "auto",
-    accel: values.accel ?? "auto",
-    require: values.require ?? "any",
-  };
   try {
-    const { hypervisor, accelerator, explanation } = await chooseRung(wanted, among(rungs));
+    const chosen = await chooseRung(ladderOptions(values), among(rungs));
+    const { hypervisor, accelerator, explanation } = chosen;
     return { usable: true, hypervisor, accelerator, reason: sentence(explanation), rungs };
   } catch (error) {
     const hint = isSimError(error) && error.hint !== undefined ? ` ${sentence(error.hint)}` : "";
     return { usable: false, reason: `${sentence(messageOf(error))}${hint}`, rungs };
   }
+}
+
+/** What is forced or demanded of every sandbox. */
+export function ladderOptions({
+  hypervisor = "auto",
+  accel = "auto",
+  require = "any",
+}: Partial<ShimOptions>): Pick<ShimOptions, "hypervisor" | "accel" | "require"> {
+  return { hypervisor, accel, require };
 }
 
 function sentence(words: string): string {

@@ -17,6 +17,8 @@ export interface HandlerConfig {
   /** Whether containers get a kernel of their own. */
   readonly sandboxed: boolean;
   readonly options: HandlerOptions;
+  /** What else could serve it, and what that would take; a sentence. */
+  readonly alternative?: string;
 }
 
 export type HandlerOptions =
@@ -24,8 +26,8 @@ export type HandlerOptions =
   | { readonly kind: "runc"; readonly binaryName?: string }
   /** Options of containerd-shim-katasim-v2, laid over the node's own. */
   | { readonly kind: "katasim"; readonly values: Partial<ShimOptions> }
-  /** runtimeoptions.v1.Options with a config path, as other shims take (Kata's ConfigPath). */
-  | { readonly kind: "config"; readonly configPath?: string };
+  /** runtimeoptions.v1.Options with a ConfigPath: genuine Kata. Default: where Kata looks itself. */
+  | { readonly kind: "kata"; readonly configFile?: string };
 
 /** A pod without a RuntimeClass runs on it. */
 export const defaultHandler = "runc";

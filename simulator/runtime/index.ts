@@ -8,6 +8,15 @@ export {
   type HandlerOptions,
   shimBinaryName,
 } from "./handler-table.ts";
+export {
+  type AssessKataOptions,
+  assessKata,
+  type KataAssessment,
+  problemText,
+  proveByLadder,
+} from "./kata/assessment.ts";
+export { nodeHandlers } from "./kata/choice.ts";
+export { sizeKataVm } from "./kata/sizing.ts";
 export { sandboxLayout } from "./layout.ts";
 export {
   type ContainerRecord,

@@ -175,24 +175,27 @@ function processDefaults(
   };
 }
 
-/** Values are decimal strings; containerd copies the sums of the pod here, without overhead. */
 function sandboxAnnotations(input: SandboxSpecInput): Record<string, string> {
-  const { resources: sum } = input.spec;
+  return {
+    [`${annotationPrefix}container-type`]: "sandbox",
+    [`${annotationPrefix}sandbox-id`]: input.sandboxId,
+    [`${annotationPrefix}sandbox-log-directory`]: input.logDirectory,
+    ...podAnnotations(input.spec),
+    ...sizingAnnotations(input.spec.resources),
+  };
+}
+
+/** Values are decimal strings; containerd copies the sums of the pod here, without overhead. */
+export function sizingAnnotations(sum: LinuxResources): Record<string, string> {
   const numbers: Array<readonly [string, number | undefined]> = [
     ["sandbox-cpu-period", sum.cpuPeriodUs],
     ["sandbox-cpu-quota", sum.cpuQuotaUs],
     ["sandbox-cpu-shares", sum.cpuShares],
     ["sandbox-memory", sum.memoryBytes],
   ];
-  return {
-    [`${annotationPrefix}container-type`]: "sandbox",
-    [`${annotationPrefix}sandbox-id`]: input.sandboxId,
-    [`${annotationPrefix}sandbox-log-directory`]: input.logDirectory,
-    ...podAnnotations(input.spec),
-    ...Object.fromEntries(
-      numbers.map(([name, value]) => [`${annotationPrefix}${name}`, String(value ?? 0)]),
-    ),
-  };
+  return Object.fromEntries(
+    numbers.map(([name, value]) => [`${annotationPrefix}${name}`, String(value ?? 0)]),
+  );
 }
 
 function podAnnotations(spec: SandboxSpec): Record<string, string> {

@@ -19,7 +19,7 @@ export async function portForward(
   sandbox: LiveSandbox,
   port: number,
 ): Promise<Duplex> {
-  const { id, netnsPath, state } = sandbox.record;
+  const { id, netnsPath, state, kata, ip } = sandbox.record;
   if (state !== "ready") {
     throw runtimeError("PORT_FORWARD_FAILED", `sandbox container "${id}" is not running`);
   }
@@ -28,7 +28,14 @@ export async function portForward(
       "PORT_FORWARD_FAILED",
       `failed to execute portforward in network namespace "${netnsPath}": failed to connect to localhost:${port} inside namespace "${id}": ${why}`,
     );
-  if (context.handler(sandbox.record.handler).sandboxed) {
+  if (kata !== undefined) {
+    // Kata has no way in: what listens on the guest's own loopback is out of reach.
+    const target = `TCP4:${ip}:${port}`;
+    return dialInNetns(context.network.nodeNetnsPath, target).catch((error: unknown) => {
+      throw failed(`dial tcp4 ${ip}:${port}: ${words(error)} (genuine Kata: at the pod's address)`);
+    });
+  }
+  if (context.handlerOf(sandbox.record).sandboxed) {
     const vm = readVmRecord(sandboxLayout(context.paths, id).bundle);
     if (vm === undefined) throw failed("the VM's record is missing");
     return dialThroughShim(vm.dialSocket, port, failed);

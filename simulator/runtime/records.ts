@@ -6,6 +6,7 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import Database from "better-sqlite3";
 import type { ContainerSpec, ContainerState, SandboxSpec } from "../runtime-port.ts";
+import type { KataVm } from "./kata/vm.ts";
 
 export interface SandboxRecord {
   readonly id: string;
@@ -22,6 +23,8 @@ export interface SandboxRecord {
   /** Process whose namespaces containers join: pause, or the VMM. */
   readonly taskPid?: number;
   readonly reason?: string;
+  /** Genuine Kata runs it. */
+  readonly kata?: KataVm;
 }
 
 export interface ContainerRecord {

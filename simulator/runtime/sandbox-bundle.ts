@@ -33,8 +33,11 @@ export async function makeSandboxFiles(
     // Read by any user in the containers.
     writeFile(layout.files.hostname, `${spec.hostname}\n`, { mode: 0o644 }),
     writeFile(layout.files.resolvConf, resolvConf(spec.dns), { mode: 0o644 }),
-    // In a VM /dev/shm is the guest's own; the folder only marks the mount.
-    handler.sandboxed ? mkdir(layout.files.shm, { recursive: true }) : mountShm(layout.files.shm),
+    // In a VM /dev/shm is the guest's own; the folder only marks the mount. But Kata's guest gets one
+    // as large as what is mounted there.
+    handler.options.kind === "katasim"
+      ? mkdir(layout.files.shm, { recursive: true })
+      : mountShm(layout.files.shm),
   ]);
   await Promise.all([makeFifos([join(layout.bundle, "log")]), putPause(context, handler, layout)]);
   return layout;
@@ -61,7 +64,7 @@ export async function writeSandboxSpec(
   await writeFile(join(layout.bundle, "config.json"), JSON.stringify(oci), { mode: 0o600 });
 }
 
-/** The process that holds a pod's namespaces on the shared kernel. A VM needs none of ours. */
+/** The process that holds a pod's namespaces, Kata's in its guest. Our VMs need none. */
 async function putPause(
   context: RuntimeContext,
   handler: HandlerConfig,
@@ -72,7 +75,7 @@ async function putPause(
     await copyFile(join(context.paths.guest, "pause", "pause"), pause);
     await chmod(pause, 0o755);
   } catch (error) {
-    if (handler.sandboxed) return;
+    if (handler.options.kind === "katasim") return;
     throw runtimeError("SANDBOX_CREATE_FAILED", "the pause program is missing", {
       cause: error,
       hint: "Run scripts/setup: it builds the programs that pods need.",

@@ -14,8 +14,10 @@ import { runtimeError } from "./errors.ts";
 import { marshalAny } from "./handler-options.ts";
 import { defaultHandler, type HandlerConfig } from "./handler-table.ts";
 import { mountsUnder, removeTree } from "./host-mounts.ts";
+import { type KataVm, planKataVm } from "./kata/vm.ts";
 import { containerLayout, sandboxLayout } from "./layout.ts";
 import type { LiveSandbox } from "./live-state.ts";
+import { sizingAnnotations } from "./oci-spec.ts";
 import { endProcess, findProcess } from "./process-end.ts";
 import { makeSandboxFiles, writeSandboxSpec } from "./sandbox-bundle.ts";
 import { runShimDelete, startShim } from "./shim-binary.ts";
@@ -38,6 +40,7 @@ export async function runSandbox(
   const handler = context.handler(handlerName === "" ? defaultHandler : handlerName);
   refuseUnsupported(handler, spec);
   const command = await context.command(handler);
+  const kata = await kataVm(context, handler, spec);
   const sandbox = state.addSandbox({
     id: newContainerId(),
     handler: handler.name,
@@ -45,6 +48,7 @@ export async function runSandbox(
     createdAtMs: context.clock.nowMs(),
     state: "creating",
     netnsPath: network.nodeNetnsPath,
+    ...(kata === undefined ? {} : { kata }),
   });
   const { id } = sandbox.record;
   try {
@@ -60,7 +64,7 @@ export async function runSandbox(
       netnsPath: sandbox.record.netnsPath,
     });
     sandbox.shimLog = openShimLog(join(layout.bundle, "log"), context.log.child({ sandbox: id }));
-    const options = context.options(handler);
+    const options = context.options(handler, kata?.configuration);
     const address = await startShim(command, id, layout.bundle, {
       options: marshalAny(options),
       bootstrapParams: await context.wantsBootstrapParams(handler),
@@ -88,6 +92,16 @@ export async function runSandbox(
     signal?.throwIfAborted();
     throw failure;
   }
+}
+
+/** Undefined unless genuine Kata is to run the sandbox. */
+async function kataVm(
+  context: RuntimeContext,
+  { options }: HandlerConfig,
+  { resources }: SandboxSpec,
+): Promise<KataVm | undefined> {
+  if (options.kind !== "kata") return undefined;
+  return planKataVm(await context.assessKata(options.configFile), sizingAnnotations(resources));
 }
 
 function refuseUnsupported(handler: HandlerConfig, spec: SandboxSpec): void {
@@ -147,7 +161,7 @@ export async function teardownSandbox(
 ): Promise<void> {
   if (sandbox.tornDown) return;
   sandbox.closing = true;
-  const { id, address, shimPid, spec } = sandbox.record;
+  const { id, address, shimPid, spec, kata, taskPid } = sandbox.record;
   const { bundle } = sandboxLayout(context.paths, id);
   await killContainers(context, sandbox);
   const { tasks } = sandbox;
@@ -159,11 +173,13 @@ export async function teardownSandbox(
   // Always, as containerd does: it finds nothing to do after an orderly end, and is the only way
   // after a shim's death.
   if (address !== undefined && existsSync(bundle)) {
-    const command = await context.command(context.handler(sandbox.record.handler));
+    const command = await context.command(context.handlerOf(sandbox.record));
     await runShimDelete(command, id, bundle);
   }
   const leftOver = shimPid ?? findProcess("containerd-shim", id);
   if (leftOver !== undefined) await endProcess(leftOver, "containerd-shim", context.clock);
+  // A VMM of Kata's that its shim lost; every hypervisor of Kata's has the id in its arguments.
+  if (kata !== undefined && taskPid !== undefined) await endProcess(taskPid, id, context.clock);
   sandbox.shimLog?.close();
   sandbox.shimLog = undefined;
   // A killed shim leaves its socket.

@@ -105,6 +105,8 @@ async function run(
         MAX_SHIM_VERSION: "2",
         // containerd sets it: a shim needs no more threads.
         GOMAXPROCS: "2",
+        // Kata's shim gets its file as ConfigPath; one of its builds would take this before it.
+        KATA_CONF_FILE: undefined,
       },
     },
   );

@@ -56,6 +56,8 @@ const deleteTimeoutMs = 30_000;
 // containerd's own limit for Shutdown.
 const shutdownTimeoutMs = 3_000;
 const notFound = 5;
+// runtime-rs answers every failure with "unknown" and its own words (crates/runtimes/common/src/error.rs).
+const rustNotFound = /\b(?:ContainerNotFound|ProcessNotFound)\(/;
 
 export async function connectShim(address: string, namespace: string): Promise<ShimTasks> {
   const client = await connectTtrpc(address, {
@@ -90,7 +92,7 @@ export async function connectShim(address: string, namespace: string): Promise<S
           pid: answer.pid,
         };
       } catch (error) {
-        if (grpcCodeOf(error) === notFound) return { status: "missing", pid: 0 };
+        if (isNotFound(error)) return { status: "missing", pid: 0 };
         throw error;
       }
     },
@@ -101,14 +103,14 @@ export async function connectShim(address: string, namespace: string): Promise<S
       try {
         await client.call(method.kill, { ...ids(process), signal, all }, soon);
       } catch (error) {
-        if (grpcCodeOf(error) !== notFound) throw error;
+        if (!isNotFound(error)) throw error;
       }
     },
     async delete(process) {
       try {
         await client.call(method.delete, ids(process), { timeoutMs: deleteTimeoutMs });
       } catch (error) {
-        if (grpcCodeOf(error) !== notFound) throw error;
+        if (!isNotFound(error)) throw error;
       }
     },
     async resize(process, columns, rows) {
@@ -129,6 +131,10 @@ export async function connectShim(address: string, namespace: string): Promise<S
     closed: client.closed,
     close: () => client.close(),
   };
+}
+
+function isNotFound(error: unknown): boolean {
+  return grpcCodeOf(error) === notFound || rustNotFound.test(messageOf(error));
 }
 
 /** containerd adds the class of a shim's error to its text (errdefs.FromGRPC). */

@@ -33,7 +33,7 @@ export function sandboxExited(context: RuntimeContext, sandbox: LiveSandbox, exi
   if (sandbox.closing || sandbox.record.state !== "ready") return;
   const { id, taskPid } = sandbox.record;
   const told = readExitReason(sandboxLayout(context.paths, id).bundle)?.reason;
-  const what = context.handler(sandbox.record.handler).sandboxed
+  const what = context.handlerOf(sandbox.record).sandboxed
     ? "the virtual machine"
     : "the pause process";
   const signal = exit.exitCode > 128 ? ` (signal ${exit.exitCode - 128})` : "";
@@ -51,7 +51,7 @@ export async function shimDied(
   why?: string,
 ): Promise<void> {
   sandbox.closing = true;
-  const { id, shimPid, handler } = sandbox.record;
+  const { id, shimPid } = sandbox.record;
   const { bundle } = sandboxLayout(context.paths, id);
   const crash = sandbox.shimLog?.lastFatal();
   const shim = `the shim (pid ${shimPid ?? "unknown"})`;
@@ -60,7 +60,7 @@ export async function shimDied(
     why ??
     (crash === undefined ? `${shim} was killed` : `${shim} crashed: ${crash}`);
   context.log.warn({ sandbox: id, reason }, "shim lost");
-  const command = await context.command(context.handler(handler));
+  const command = await context.command(context.handlerOf(sandbox.record));
   await Promise.all(
     [...sandbox.containers.values()]
       .filter(({ record }) => record.inShim || record.state === "running")

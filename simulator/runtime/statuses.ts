@@ -2,12 +2,14 @@
 import { readVmRecord } from "../../runtime-shim/index.ts";
 import type { ContainerStatus, SandboxStatus, VmFacts } from "../runtime-port.ts";
 import type { RuntimeContext } from "./context.ts";
+import { kataVmFacts } from "./kata/vm.ts";
 import { sandboxLayout } from "./layout.ts";
 import type { LiveContainer, LiveSandbox } from "./live-state.ts";
 
 export function sandboxStatus(context: RuntimeContext, sandbox: LiveSandbox): SandboxStatus {
-  const { id, handler, spec, createdAtMs, state, ip, reason } = sandbox.record;
-  const vm = vmFacts(context, id);
+  const { id, handler, spec, createdAtMs, state, ip, reason, kata, taskPid } = sandbox.record;
+  const vm =
+    kata === undefined || taskPid === undefined ? vmFacts(context, id) : kataVmFacts(kata, taskPid);
   return {
     id,
     state: state === "ready" ? "ready" : "notready",

@@ -1,5 +1,7 @@
 /** A container runtime in memory: nothing runs, everything is remembered, and tests decide when things end. */
+
 import type { Clock } from "../../common/clock.ts";
+import { sizingProfiles } from "../../runtime-shim/index.ts";
 import type {
   ContainerRuntime,
   ContainerSpec,
@@ -112,6 +114,7 @@ export function createFakeRuntime(clock: Clock): FakeRuntime {
         usable: true,
         reason: "no /dev/kvm",
         sizingProfile: "aks-preview",
+        sizing: sizingProfiles["aks-preview"],
         hypervisor: "qemu",
         accelerator: "tcg",
       },

@@ -9,7 +9,10 @@ import { silentLogger } from "../../../common/log.ts";
 import { type Paths, resolvePaths } from "../../../common/paths.ts";
 import { createImageService, type NodeImages } from "../../../simulator/images/index.ts";
 import { createCniNetwork, type PodNetwork } from "../../../simulator/network/index.ts";
-import { createContainerRuntime } from "../../../simulator/runtime/index.ts";
+import {
+  type ContainerRuntimeOptions,
+  createContainerRuntime,
+} from "../../../simulator/runtime/index.ts";
 import type {
   ContainerRuntime,
   ContainerSpec,
@@ -43,7 +46,11 @@ export function whyNoRunc(): string | undefined {
 }
 
 /** Opens the node under `home`; a second one on the same home is a restarted node. */
-export async function openTestNode(home: string, name: string): Promise<TestNode> {
+export async function openTestNode(
+  home: string,
+  name: string,
+  options: Pick<ContainerRuntimeOptions, "handlers" | "prove"> = {},
+): Promise<TestNode> {
   const paths = resolvePaths({ name, home, env: {} });
   if (!existsSync(join(paths.guest, "base-image"))) {
     makeBaseImage(paths.guest);
@@ -61,7 +68,10 @@ export async function openTestNode(home: string, name: string): Promise<TestNode
     log: silentLogger,
   });
   await network.ensureNode();
-  const runtime = createContainerRuntime({ paths, images, network, log: silentLogger });
+  const runtime = createContainerRuntime({
+    ...{ paths, images, network, log: silentLogger },
+    ...options,
+  });
   await runtime.recover();
   return {
     paths,
