@@ -3,14 +3,13 @@
  * and stop in exactly the reverse; each is made by its layer's factory and knows nothing of the others.
  */
 import { rename, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { type ApiServer, createApiServer } from "../api/index.ts";
 import { systemClock } from "../common/clock.ts";
 import type { Logger } from "../common/log.ts";
 import type { Paths } from "../common/paths.ts";
 import { createHttpsCluster, type HttpsCluster } from "../simulator/cluster/https-cluster.ts";
 import { createImageService, defaultAliases, type NodeImages } from "../simulator/images/index.ts";
-import { createNodeAgent, nodeInternalIp } from "../simulator/index.ts";
+import { createNodeAgent } from "../simulator/index.ts";
 import {
   createCniNetwork,
   type NodeNetworkFacts,
@@ -19,6 +18,7 @@ import {
 import { createNodeApi } from "../simulator/node-api/server.ts";
 import { createContainerRuntime } from "../simulator/runtime/index.ts";
 import type { ContainerRuntime, HandlerStatus } from "../simulator/runtime-port.ts";
+import { cniOptions } from "./cni-options.ts";
 import { contextName } from "./commands/kubeconfig.ts";
 import { handlersOf } from "./handlers.ts";
 import { readImageConfig } from "./image-config.ts";
@@ -89,15 +89,8 @@ export async function openNodeRuntime(options: NodeOptions): Promise<NodeRuntime
 }
 
 export function openNodeNetwork({ paths, settings, log }: NodeOptions): PodNetwork {
-  const { podCidr, cniConf, cniBinDir } = settings;
   return createCniNetwork({
-    name: paths.machineName,
-    folder: join(paths.run, "network"),
-    rangeFile: join(paths.state, "pod-cidr"),
-    nodeIp: nodeInternalIp,
-    podCidr: podCidr === "auto" ? undefined : podCidr,
-    configFile: cniConf === "own" ? undefined : cniConf,
-    binDirs: cniBinDir.split(":"),
+    ...cniOptions(paths, settings),
     log: log.child({ component: "network" }),
   });
 }
@@ -157,6 +150,7 @@ export async function startNode(
       nodeName: settings.nodeName,
       vmSize: settings.vmSize,
       podCidr: networkFacts.podCidr,
+      hostPorts: networkFacts.hostPorts,
       log: log.child({ component: "agent" }),
       clock: systemClock,
     });

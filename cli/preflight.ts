@@ -6,6 +6,8 @@ import { messageOf } from "../common/errors.ts";
 import type { Paths } from "../common/paths.ts";
 import { chooseRung } from "../runtime-shim/hypervisors/ladder.ts";
 import { probeRung } from "../runtime-shim/hypervisors/probe/probe.ts";
+import { assertCniNetwork } from "../simulator/network/index.ts";
+import { cniOptions } from "./cni-options.ts";
 import { readPidFile } from "./daemon/pid-file.ts";
 import { cliError } from "./errors.ts";
 import { assertPortFree } from "./port-owner.ts";
@@ -15,7 +17,7 @@ import type { NodeSettings } from "./settings.ts";
 const socketNameBytes = 40;
 const socketPathBytes = 107;
 
-/** Throws MACHINE_LACKS, PORT_TAKEN or USAGE. */
+/** Throws MACHINE_LACKS, PORT_TAKEN, USAGE, CNI_CONFIG_INVALID or CNI_PLUGIN_MISSING. */
 export async function assertCanStart(paths: Paths, settings: NodeSettings): Promise<void> {
   if (process.platform !== "linux" || process.arch !== "x64") {
     throw cliError("MACHINE_LACKS", "katasim needs Linux on x86-64", {
@@ -43,6 +45,7 @@ export async function assertCanStart(paths: Paths, settings: NodeSettings): Prom
       hint: "use a shorter folder: --home /tmp/k",
     });
   }
+  if (settings.network === "cni") await assertCniNetwork(cniOptions(paths, settings));
   await assertRequiredRung(paths, settings);
   await assertGenuineKata(paths, settings);
   // A live owner holds the ports itself; the pid file decides that case.

@@ -6,6 +6,7 @@ import { addDown } from "./commands/down.ts";
 import { addImage } from "./commands/image.ts";
 import { addKubeconfig } from "./commands/kubeconfig.ts";
 import { addLogs } from "./commands/logs.ts";
+import { addNetwork } from "./commands/network.ts";
 import { addRuntime } from "./commands/runtime.ts";
 import { addSandbox } from "./commands/sandbox.ts";
 import { addSize } from "./commands/size.ts";
@@ -95,6 +96,7 @@ Examples:
   addDoctor(program, bind);
   addKubeconfig(program, bind);
   addSandbox(program, bind);
+  addNetwork(program, bind);
   addRuntime(program, bind);
   addContainerd(program, bind);
   addImage(program, bind);

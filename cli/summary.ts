@@ -10,6 +10,7 @@ export interface NodeSummary {
   readonly network: {
     readonly kind: string;
     readonly podCidr?: string;
+    readonly hostPorts: boolean;
     /** What pods cannot do on it, a sentence each. */
     readonly limits: readonly string[];
   };

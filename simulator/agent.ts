@@ -35,6 +35,8 @@ export interface NodeAgentOptions {
   readonly vmSize: string;
   /** The pods' address range, where the node chooses it. */
   readonly podCidr?: string | undefined;
+  /** Whether the pods' network opens hostPorts. Default false. */
+  readonly hostPorts?: boolean;
   readonly paths: Pick<Paths, "pods" | "podLogs" | "state">;
   readonly clock: Clock;
   readonly log: Logger;
@@ -97,6 +99,7 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
       memoryCapacityBytes: capacity.memoryBytes,
       allocatable: allocatableOf(capacity),
       maxPods: capacity.pods,
+      hostPorts: options.hostPorts ?? false,
     },
     volumes: createPodVolumes((uid) => podFolder(paths, uid), data),
     memory: options.memory ?? createHostMemory(),

@@ -42,6 +42,17 @@ export interface SandboxSpec {
     readonly options: readonly string[];
   };
   readonly sysctls: Readonly<Record<string, string>>;
+  /** Ports of the node that lead to the pod, where its network can open them. */
+  readonly hostPorts?: readonly HostPort[];
+}
+
+/** As CNI's portMappings capability words it. */
+export interface HostPort {
+  readonly hostPort: number;
+  readonly containerPort: number;
+  /** "tcp" | "udp" | "sctp" */
+  readonly protocol: string;
+  readonly hostIP?: string;
 }
 
 /**

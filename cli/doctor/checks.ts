@@ -6,6 +6,7 @@ import { guestChecks } from "./guest.ts";
 import { kataChecks } from "./kata.ts";
 import { ladderChecks } from "./ladder.ts";
 import { machineChecks } from "./machine.ts";
+import { networkChecks } from "./network.ts";
 import { programChecks } from "./programs.ts";
 
 export async function checkAll(
@@ -15,6 +16,7 @@ export async function checkAll(
   const checks: readonly Check[] = [
     ...machineChecks(paths, settings.apiPort),
     ...programChecks(),
+    ...networkChecks(paths, settings),
     ...guestChecks(paths),
   ];
   const results = await Promise.all([

@@ -14,10 +14,11 @@ import {
   podInterface,
 } from "./cni/attachment.ts";
 import { type KeptAttachment, openAttachmentFiles } from "./cni/attachment-files.ts";
-import { pluginTypes } from "./cni/network-list.ts";
+import { hostPortCapability, pluginTypes } from "./cni/network-list.ts";
 import { assertPlugins, type PluginHost } from "./cni/plugin.ts";
 import { podAddresses } from "./cni/result.ts";
 import { type CniNodeOptions, createCniNode } from "./cni-node.ts";
+import { leasesIn } from "./cni-report.ts";
 import { defaultNetworkName } from "./default-list.ts";
 import { networkError } from "./errors.ts";
 import { deleteNetns, makeNetns, netnsFolder } from "./ip.ts";
@@ -37,7 +38,7 @@ const idLength = 12;
 
 export function createCniNetwork(options: CniNetworkOptions): PodNetwork {
   const { folder, binDirs, log } = options;
-  const leases = join(folder, "leases");
+  const leases = leasesIn(folder);
   const node = createCniNode({ ...options, leases });
   const attachments = openAttachmentFiles(join(folder, "attachments"));
   // A dot cannot occur in an instance name, so the pods of "a" are never taken for node "a-b".
@@ -62,7 +63,7 @@ export function createCniNetwork(options: CniNetworkOptions): PodNetwork {
       containerId: sandboxId,
       netnsPath: join(netnsFolder, netns),
       args: cniArguments(pod),
-      capabilities: {},
+      capabilities: pod.hostPorts?.length ? { [hostPortCapability]: pod.hostPorts } : {},
     };
     await attachments.put(attachment);
     try {

@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { isSimError } from "../../common/errors.ts";
 import { writeFileAtomic } from "../../common/files/atomic-write.ts";
 import type { AddressRange } from "./address-range.ts";
-import { loadNetworkList, type NetworkList } from "./cni/network-list.ts";
+import { loadNetworkList, type NetworkList, opensHostPorts } from "./cni/network-list.ts";
 import { defaultNetworkList } from "./default-list.ts";
 import { networkError } from "./errors.ts";
 import { ensureHostLink, hostLinkName, removeHostLink, unreachable } from "./host-link.ts";
@@ -65,7 +65,7 @@ export function createCniNode(options: CniNodeOptions): CniNode {
     if (configFile === undefined) return makeOwn();
     const list = await loadNetworkList(configFile);
     await ensureNodeNetns({ name: netns, nodeIp, range: undefined });
-    return { list, inNode: false, facts: { limits: [] } };
+    return { list, inNode: false, facts: { hostPorts: opensHostPorts(list), limits: [] } };
   }
 
   async function makeOwn(): Promise<ReadyNode> {
@@ -87,7 +87,7 @@ export function createCniNode(options: CniNodeOptions): CniNode {
       }
       await mkdir(dirname(options.rangeFile), { recursive: true, mode: 0o700 });
       writeFileAtomic(options.rangeFile, `${range.cidr}\n`);
-      const facts = { podCidr: range.cidr, limits };
+      const facts = { podCidr: range.cidr, hostPorts: false, limits };
       return { list: defaultNetworkList(range, options.leases), inNode: true, facts };
     }
   }

@@ -2,6 +2,7 @@
  * The contract of the node's pod network: what gives a sandbox its network namespace and addresses.
  * One implementation for each value of `--network`.
  */
+import type { HostPort } from "../runtime-port.ts";
 
 /** What a network may know of the pod it serves: CNI's K8S_POD_* arguments are made from it. */
 export interface PodIdentity {
@@ -9,6 +10,7 @@ export interface PodIdentity {
   readonly podNamespace: string;
   readonly podName: string;
   readonly podUid: string;
+  readonly hostPorts?: readonly HostPort[] | undefined;
 }
 
 export interface PodAttachment {
@@ -21,6 +23,8 @@ export interface PodAttachment {
 export interface NodeNetworkFacts {
   /** Absent when katasim does not choose the pods' addresses. */
   readonly podCidr?: string;
+  /** Whether hostPorts are opened. */
+  readonly hostPorts: boolean;
   /** What this network cannot do here, a sentence each: said aloud by `up`. */
   readonly limits: readonly string[];
 }

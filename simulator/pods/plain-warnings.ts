@@ -4,7 +4,10 @@
  */
 import type { Container, PodSpec } from "../../proto/kubernetes/gen/types.ts";
 
-export function notSimulated(spec: PodSpec): readonly string[] {
+export function notSimulated(
+  spec: PodSpec,
+  network: { readonly hostPorts: boolean },
+): readonly string[] {
   const containers: Container[] = [...(spec.initContainers ?? []), ...spec.containers];
   const named = (wanted: (container: Container) => unknown) =>
     containers.filter((container) => wanted(container)).map(({ name }) => name);
@@ -21,7 +24,8 @@ export function notSimulated(spec: PodSpec): readonly string[] {
   const hooks = named(({ lifecycle }) => lifecycle?.postStart ?? lifecycle?.preStop);
   if (hooks.length > 0) found.push(`lifecycle hooks of ${list(hooks)} are not run`);
   const ports = named(({ ports }) => ports?.some(({ hostPort }) => hostPort));
-  if (ports.length > 0) {
+  // On the node's own network a port is open by itself.
+  if (ports.length > 0 && !network.hostPorts && !spec.hostNetwork) {
     found.push(`hostPort of ${list(ports)} is not opened: use kubectl port-forward`);
   }
   const appArmor = named(({ securityContext }) => filters(securityContext?.appArmorProfile?.type));

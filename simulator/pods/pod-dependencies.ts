@@ -18,6 +18,8 @@ export interface NodeFacts {
   readonly memoryCapacityBytes: number;
   readonly allocatable: PodFacts["allocatable"];
   readonly maxPods: number;
+  /** Whether the network opens hostPorts. */
+  readonly hostPorts: boolean;
 }
 
 export interface PodDependencies {

@@ -154,7 +154,7 @@ async function admit(record: PodRecord, deps: PodDependencies): Promise<Waiting 
   if (refusal !== undefined) return refusal;
   record.admitted = true;
   const about = podReference(pod);
-  for (const message of notSimulated(pod.spec)) {
+  for (const message of notSimulated(pod.spec, deps.node)) {
     deps.events.record(about, { type: "Warning", reason: "NotSimulated", message });
   }
   const requests = handler?.sandboxed ? ignoredRequests(pod.spec) : undefined;

@@ -6,7 +6,7 @@ import { messageOf } from "../../common/errors.ts";
 import type { RuntimeClass } from "../../proto/kubernetes/gen/types.ts";
 import { podReference } from "../events/references.ts";
 import { type PodObject, podsPath } from "../objects.ts";
-import type { SandboxSpec, SandboxStatus, VmFacts } from "../runtime-port.ts";
+import type { HostPort, SandboxSpec, SandboxStatus, VmFacts } from "../runtime-port.ts";
 import { sandboxResources } from "../sizing/pod-resources.ts";
 import { podFacts } from "./container-config.ts";
 import { criErrorText, withHint } from "./event-texts.ts";
@@ -148,10 +148,29 @@ async function sandboxSpec(record: PodRecord): Promise<SandboxSpec> {
     hostIpc: spec.hostIPC === true,
     shareProcessNamespace: spec.shareProcessNamespace === true,
     dns: await podDns(spec),
+    hostPorts: hostPorts(spec),
     sysctls: Object.fromEntries(
       (spec.securityContext?.sysctls ?? []).map(({ name, value }) => [name, value]),
     ),
   };
+}
+
+/** kubelet kuberuntime_sandbox.go generatePodSandboxConfig: ports of containers only, init containers have none. */
+function hostPorts({ containers }: PodObject["spec"]): readonly HostPort[] {
+  return containers.flatMap(({ ports = [] }) =>
+    ports.flatMap(({ hostPort, containerPort, protocol = "TCP", hostIP }) =>
+      hostPort
+        ? [
+            {
+              hostPort,
+              containerPort,
+              protocol: protocol.toLowerCase(),
+              ...(hostIP ? { hostIP } : {}),
+            },
+          ]
+        : [],
+    ),
+  );
 }
 
 async function announceVm(record: PodRecord, vm: VmFacts, deps: PodDependencies): Promise<void> {

@@ -124,8 +124,9 @@ async function attachNetwork(context: RuntimeContext, sandbox: LiveSandbox): Pro
     return;
   }
   try {
-    const { podNamespace, podName, podUid } = spec;
-    const attachment = await network.attach({ sandboxId, podNamespace, podName, podUid });
+    const { podNamespace, podName, podUid, hostPorts } = spec;
+    const pod = { sandboxId, podNamespace, podName, podUid, hostPorts };
+    const attachment = await network.attach(pod);
     state.updateSandbox(sandbox, { netnsPath: attachment.netnsPath, ip: attachment.ip });
   } catch (error) {
     throw runtimeError(

@@ -59,10 +59,16 @@ export function skippedBefore(minor: number, binary: string): string {
   return own >= minor ? "" : `(skipped: kubectl ${version} is older than 1.${minor}) `;
 }
 
-export function createKubectl(kubeconfig: string, cacheDir: string): Kubectl {
-  const binary = kubectlBinary();
+/** `enter` comes before the program: nsenter and its flags, for an API in another network namespace. */
+export function createKubectl(
+  kubeconfig: string,
+  cacheDir: string,
+  enter: readonly string[] = [],
+): Kubectl {
+  const [program = "", ...first] = [...enter, kubectlBinary()];
+  const flags = [...first, `--kubeconfig=${kubeconfig}`, `--cache-dir=${cacheDir}`];
   const run = (args: readonly string[], options: RunOptions = {}) =>
-    runProgram(binary, [`--kubeconfig=${kubeconfig}`, `--cache-dir=${cacheDir}`, ...args], options);
+    runProgram(program, [...flags, ...args], options);
   const ok = async (args: readonly string[], options?: RunOptions) => {
     const outcome = await run(args, options);
     if (outcome.exitCode === 0) return outcome.stdout;

@@ -34,6 +34,8 @@ export interface StartOptions {
   /** Further flags of `up`. */
   readonly up?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Path of a network namespace that katasim and kubectl run in. Default: the machine's. */
+  readonly netns?: string;
 }
 
 const program = join(import.meta.dirname, "..", "..", "bin", "katasim");
@@ -67,15 +69,18 @@ export async function makeSimulator(options: StartOptions = {}): Promise<Simulat
     KUBECONFIG: kubeconfig,
     ...options.env,
   };
+  // Not `ip netns exec`: that makes a mount namespace, and the next command would not see the mounts.
+  const enter = options.netns === undefined ? [] : ["nsenter", `--net=${options.netns}`, "--"];
+  const [file = program, ...first] = [...enter, program];
   const katasim = (args: readonly string[], run: RunOptions = {}) =>
-    runProgram(program, args, { env, ...run });
+    runProgram(file, [...first, ...args], { env, ...run });
   const scope = { home: home.path, instance: home.instance };
   return {
     home: home.path,
     instance: home.instance,
     kubeconfig,
     nodeName: "aks-nodepool1-12345678-vmss000000",
-    kubectl: createKubectl(kubeconfig, join(home.path, "kubectl-cache")),
+    kubectl: createKubectl(kubeconfig, join(home.path, "kubectl-cache"), enter),
     katasim,
     async katasimOk(args, run) {
       const outcome = await katasim(args, run);

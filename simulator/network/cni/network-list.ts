@@ -113,6 +113,12 @@ function isNamed(ipam: unknown): ipam is { readonly type: string } {
   );
 }
 
+export const hostPortCapability = "portMappings";
+
+export function opensHostPorts({ plugins }: NetworkList): boolean {
+  return plugins.some(({ capabilities }) => capabilities?.[hostPortCapability] === true);
+}
+
 /** CHECK, and the result of ADD for DEL, came with 0.4.0. */
 export function knowsCheck({ cniVersion }: NetworkList): boolean {
   return cniVersion !== "0.3.0" && cniVersion !== "0.3.1";

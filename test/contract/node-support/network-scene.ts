@@ -24,7 +24,7 @@ export interface RemoteNetwork {
   readonly name: string;
   readonly folder: string;
   ensureNode(): Promise<NodeNetworkFacts>;
-  attach(sandboxId: string): Promise<PodAttachment>;
+  attach(sandboxId: string, hostPorts?: PodIdentity["hostPorts"]): Promise<PodAttachment>;
   detach(sandboxId: string): Promise<void>;
   check(sandboxId: string): Promise<void>;
   sweep(keep: readonly string[]): Promise<readonly string[]>;
@@ -131,10 +131,8 @@ export async function makeNetworkScene(): Promise<NetworkScene> {
       name,
       folder: given.folder,
       ensureNode: () => ask("ensureNode"),
-      attach(sandboxId) {
-        const pod: PodIdentity = { sandboxId, podNamespace: "ns", podName: "p", podUid: "u" };
-        return ask("attach", pod);
-      },
+      attach: (sandboxId, hostPorts) =>
+        ask("attach", { sandboxId, podNamespace: "ns", podName: "p", podUid: "u", hostPorts }),
       detach: (sandboxId) => ask("detach", sandboxId),
       check: (sandboxId) => ask("check", sandboxId),
       sweep: (keep) => ask("sweep", keep),
