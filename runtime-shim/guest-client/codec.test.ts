@@ -63,6 +63,36 @@ describe("guest frames", () => {
     );
   });
 
+  it("come whole or not at all, however many and however cut off the last one is", () => {
+    const body = fc.uint8Array({ minLength: 4, maxLength: 30 });
+    fc.assert(
+      fc.property(fc.array(body, { maxLength: 400 }), body, fc.nat(), (flood, last, cut) => {
+        const decoder = createGuestFrameDecoder();
+        const frames = flood.map((b) => encodeGuestFrame(FrameKind.data, 7, Buffer.from(b)));
+        const half = encodeGuestFrame(FrameKind.data, 8, Buffer.from(last));
+        const at = cut % half.length;
+        const decoded = decoder.push(Buffer.concat([...frames, half.subarray(0, at)]));
+        expect(decoded).toHaveLength(flood.length);
+        expect(decoder.push(half.subarray(at)).map(({ id }) => id)).toEqual([8]);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it("of any size but the legal ones are refused by their header alone", () => {
+    const length = fc.oneof(
+      fc.integer({ min: 0, max: 4 }),
+      fc.integer({ min: maxFrameLength + 1, max: 0xffffffff }),
+    );
+    fc.assert(
+      fc.property(length, (claimed) => {
+        const header = Buffer.alloc(4);
+        header.writeUInt32BE(claimed);
+        expect(code(() => createGuestFrameDecoder().push(header))).toBe("GUEST_PROTOCOL");
+      }),
+    );
+  });
+
   it.each([
     ["a length below its own header", [0, 0, 0, 4]],
     ["a length above the cap", [0xff, 0xff, 0xff, 0xff]],

@@ -44,7 +44,15 @@ describe.skipIf(obstacle !== undefined)("containerd-shim-katasim-v2", () => {
     execFileSync("ip", ["-n", peerNetns, "link", "set", "eth0", "up"]);
     inNetns("route", "add", "default", "via", "10.99.0.1");
     driver = await openDriver("a");
-    await newSandbox(driver, "pod", sandboxSpec("pod", { netnsPath: `/run/netns/${netns}` }));
+    await newSandbox(
+      driver,
+      "pod",
+      sandboxSpec("pod", {
+        netnsPath: `/run/netns/${netns}`,
+        sysctl: { "net.ipv4.conf.eth0.forwarding": "1", "kernel.msgmax": "16384" },
+        mounts: [{ destination: "/dev/shm", type: "tmpfs", options: ["size=32m"] }],
+      }),
+    );
   });
 
   afterAll(async () => {
@@ -75,6 +83,18 @@ describe.skipIf(obstacle !== undefined)("containerd-shim-katasim-v2", () => {
     const record = readVmRecord(driver.bundleOf("pod"));
     expect(streams.text()).toBe(`${record?.kernelRelease}\n${record?.bootId}\n`);
     expect(streams.errors()).toBe("problem\n");
+  });
+
+  it("gives containers the sandbox's sysctls, hostname and shared memory, and their own filter", async () => {
+    const script =
+      "cat /proc/sys/net/ipv4/conf/eth0/forwarding /proc/sys/kernel/msgmax; hostname; df --output=size /dev/shm | tail -n 1; grep ^Seccomp: /proc/self/status; mkdir /tmp/x";
+    const syscalls = [{ names: ["mkdir", "mkdirat"], action: "SCMP_ACT_ERRNO", errnoRet: 28 }];
+    const seccomp = { defaultAction: "SCMP_ACT_ALLOW", syscalls };
+    const streams = await newContainer(driver, "pod", "set", ["sh", "-c", script], { seccomp });
+    expect(await finish(driver, "set")).not.toBe(0);
+    await streams.ended;
+    expect(streams.text().replace(/ +/g, "")).toBe("1\n16384\npod\n32768\nSeccomp:\t2\n");
+    expect(streams.errors()).toContain("No space left on device");
   });
 
   it("loses no byte of a long output", async () => {

@@ -8,12 +8,15 @@ export function sandboxSpec(
     readonly cpuQuotaUs?: number;
     readonly cgroupsPath?: string;
     readonly annotations?: Readonly<Record<string, string>>;
+    readonly sysctl?: Readonly<Record<string, string>>;
+    readonly mounts?: readonly object[];
   } = {},
 ): object {
-  const { netnsPath, memoryBytes, cpuQuotaUs, cgroupsPath } = options;
+  const { netnsPath, memoryBytes, cpuQuotaUs, cgroupsPath, sysctl, mounts } = options;
   return {
     ociVersion: "1.0.2",
     hostname: id,
+    ...(mounts === undefined ? {} : { mounts }),
     annotations: {
       ...options.annotations,
       "io.kubernetes.cri.container-type": "sandbox",
@@ -30,6 +33,7 @@ export function sandboxSpec(
     },
     linux: {
       ...(cgroupsPath === undefined ? {} : { cgroupsPath }),
+      ...(sysctl === undefined ? {} : { sysctl }),
       namespaces: netnsPath === undefined ? [] : [{ type: "network", path: netnsPath }],
     },
   };
@@ -40,7 +44,7 @@ const capabilities = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_KILL", "CAP_NET_BIND
 export function containerSpec(
   sandboxId: string,
   args: readonly string[],
-  extra: { readonly mounts?: readonly object[] } = {},
+  extra: { readonly mounts?: readonly object[]; readonly seccomp?: object } = {},
 ): object {
   return {
     ociVersion: "1.0.2",
@@ -62,6 +66,7 @@ export function containerSpec(
       namespaces: [{ type: "pid" }, { type: "mount" }, { type: "ipc", path: "/proc/1/ns/ipc" }],
       maskedPaths: ["/proc/kcore"],
       readonlyPaths: ["/proc/sys"],
+      ...(extra.seccomp === undefined ? {} : { seccomp: extra.seccomp }),
       resources: { memory: { limit: 256 << 20 }, devices: [{ allow: false, access: "rwm" }] },
     },
   };
