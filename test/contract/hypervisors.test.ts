@@ -5,7 +5,6 @@
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,
-  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -15,9 +14,8 @@ import {
   symlinkSync,
 } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { silentLogger } from "../../common/log.ts";
-import { makeSocketFolder, vmmPlace } from "../../runtime-shim/confinement/vmm-place.ts";
 import type { GuestClient } from "../../runtime-shim/guest-client/client.ts";
 import { createCloudHypervisor } from "../../runtime-shim/hypervisors/cloud-hypervisor.ts";
 import type { Hypervisor, RunningVm, VmSpec } from "../../runtime-shim/hypervisors/hypervisor.ts";
@@ -31,8 +29,9 @@ import {
   fakeObstacle,
   installFakeCloudHypervisor,
 } from "../fakes/cloud-hypervisor/install.ts";
-import { guestFolder, vmTestObstacle } from "../support/guest-image.ts";
+import { vmTestObstacle } from "../support/guest-image.ts";
 import { waitUntil } from "../support/wait-until.ts";
+import { leftovers, vmSpecsIn } from "./vm-specs.ts";
 
 const folder = mkdtempSync("/tmp/khv-");
 // VMMs run as other users and come to the programs in it.
@@ -73,33 +72,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-let vms = 0;
-function newSpec(accelerator: VmSpec["accelerator"], changes: Partial<VmSpec> = {}): VmSpec {
-  const home = join(folder, `v${vms++}`);
-  const sockets = join(home, "s");
-  const place = vmmPlace(home, accelerator === "tcg" ? [] : [`/dev/${accelerator}`]);
-  mkdirSync(home);
-  makeSocketFolder(sockets, place);
-  return {
-    ...{ id: home, vcpus: 2, memoryMib: 256, accelerator },
-    kernel: join(guestFolder(), "vmlinux"),
-    initrd: join(guestFolder(), "initramfs.cpio"),
-    ...(place === undefined ? {} : { place }),
-    agentSocket: join(sockets, "a"),
-    controlSocket: join(sockets, "c"),
-    consoleLog: join(home, "console.log"),
-    pidFile: join(home, "vmm.pid"),
-    ...changes,
-  };
-}
-
-/** What is left of a VM beside its console log. */
-function leftovers(spec: VmSpec): readonly string[] {
-  const own = readdirSync(spec.id).filter(
-    (name) => name !== "s" && !name.startsWith("console.log"),
-  );
-  return [...own, ...readdirSync(join(spec.id, "s"))];
-}
+const newSpec = vmSpecsIn(folder);
 
 describe.each(twins)("$title", (twin) => {
   const skipped = twin.obstacle === undefined ? "" : ` (skipped: ${twin.obstacle})`;
@@ -351,61 +324,5 @@ describe.each(twins)("$title", (twin) => {
         what: "the sockets to go",
       });
     });
-  });
-});
-
-describe.skipIf(fakeObstacle !== undefined)("Cloud Hypervisor that misbehaves", () => {
-  const path = process.env.PATH;
-  beforeAll(() => {
-    process.env.PATH = `${fake.folder}:${path}`;
-  });
-  afterEach(() => fake.behave(undefined));
-  afterAll(() => {
-    process.env.PATH = path;
-  });
-  const start = (spec: VmSpec) => createCloudHypervisor({ log }).start(spec);
-
-  it.each(["vmm.ping", "vm.create", "vm.boot"])("crashes at %s", async (verb) => {
-    fake.behave(`crash ${verb}`);
-    const spec = newSpec("kvm");
-    await expect(start(spec)).rejects.toMatchObject({
-      code: "VMM_START_FAILED",
-      message: expect.stringMatching(/killed by SIGABRT|did not answer/),
-    });
-    expect(leftovers(spec)).toEqual([]);
-  });
-
-  it("hangs", { timeout: 30_000 }, async () => {
-    fake.behave("hang vm.create");
-    const spec = newSpec("kvm");
-    await expect(start(spec)).rejects.toThrow("did not answer vm.create");
-    expect(leftovers(spec)).toEqual([]);
-  });
-
-  it("answers late, and is waited for", async () => {
-    fake.behave("late vm.create");
-    const spec = newSpec("kvm");
-    const vm = await start(spec);
-    await vm.stop();
-  });
-
-  it("answers garbage", async () => {
-    fake.behave("garbage vmm.ping");
-    const spec = newSpec("kvm");
-    await expect(start(spec)).rejects.toMatchObject({ code: "VMM_START_FAILED" });
-    expect(leftovers(spec)).toEqual([]);
-  });
-
-  it("is not installed", async () => {
-    process.env.PATH = path;
-    try {
-      await expect(start(newSpec("kvm"))).rejects.toMatchObject({ code: "VMM_MISSING" });
-    } finally {
-      process.env.PATH = `${fake.folder}:${path}`;
-    }
-  });
-
-  it("is asked for nothing outside its description", async () => {
-    expect(fake.refused()).toBe("");
   });
 });

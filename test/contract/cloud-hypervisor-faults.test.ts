@@ -1,0 +1,78 @@
+/** The driver with a Cloud Hypervisor that crashes, hangs, answers late or talks nonsense. */
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { silentLogger } from "../../common/log.ts";
+import { createCloudHypervisor } from "../../runtime-shim/hypervisors/cloud-hypervisor.ts";
+import type { VmSpec } from "../../runtime-shim/hypervisors/hypervisor.ts";
+import {
+  type FakeCloudHypervisor,
+  fakeObstacle,
+  installFakeCloudHypervisor,
+} from "../fakes/cloud-hypervisor/install.ts";
+import { leftovers, vmSpecsIn } from "./vm-specs.ts";
+
+const skipped = fakeObstacle === undefined ? "" : ` (skipped: ${fakeObstacle})`;
+
+describe.skipIf(fakeObstacle !== undefined)(`Cloud Hypervisor that misbehaves${skipped}`, () => {
+  const folder = mkdtempSync("/tmp/khf-");
+  // The VMM's own user starts the program in it.
+  chmodSync(folder, 0o711);
+  const newSpec = vmSpecsIn(folder);
+  const path = process.env.PATH;
+  let fake: FakeCloudHypervisor;
+  beforeAll(async () => {
+    fake = await installFakeCloudHypervisor(join(folder, "bin"));
+    process.env.PATH = `${fake.folder}:${path}`;
+  });
+  afterEach(() => fake.behave(undefined));
+  afterAll(() => {
+    process.env.PATH = path;
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const start = (spec: VmSpec) => createCloudHypervisor({ log: silentLogger }).start(spec);
+
+  it.each(["vmm.ping", "vm.create", "vm.boot"])("crashes at %s", async (verb) => {
+    fake.behave(`crash ${verb}`);
+    const spec = newSpec("kvm");
+    await expect(start(spec)).rejects.toMatchObject({
+      code: "VMM_START_FAILED",
+      message: expect.stringMatching(/killed by SIGABRT|did not answer/),
+    });
+    expect(leftovers(spec)).toEqual([]);
+  });
+
+  it("hangs", { timeout: 30_000 }, async () => {
+    fake.behave("hang vm.create");
+    const spec = newSpec("kvm");
+    await expect(start(spec)).rejects.toThrow("did not answer vm.create");
+    expect(leftovers(spec)).toEqual([]);
+  });
+
+  it("answers late, and is waited for", async () => {
+    fake.behave("late vm.create");
+    const spec = newSpec("kvm");
+    const vm = await start(spec);
+    await vm.stop();
+  });
+
+  it("answers garbage", async () => {
+    fake.behave("garbage vmm.ping");
+    const spec = newSpec("kvm");
+    await expect(start(spec)).rejects.toMatchObject({ code: "VMM_START_FAILED" });
+    expect(leftovers(spec)).toEqual([]);
+  });
+
+  it("is not installed", async () => {
+    process.env.PATH = path;
+    try {
+      await expect(start(newSpec("kvm"))).rejects.toMatchObject({ code: "VMM_MISSING" });
+    } finally {
+      process.env.PATH = `${fake.folder}:${path}`;
+    }
+  });
+
+  it("is asked for nothing outside its description", async () => {
+    expect(fake.refused()).toBe("");
+  });
+});
