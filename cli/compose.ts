@@ -8,6 +8,7 @@ import { systemClock } from "../common/clock.ts";
 import type { Logger } from "../common/log.ts";
 import type { Paths } from "../common/paths.ts";
 import { createHttpsCluster, type HttpsCluster } from "../simulator/cluster/https-cluster.ts";
+import { createDockerRuntime } from "../simulator/docker/index.ts";
 import { createImageService, defaultAliases, type NodeImages } from "../simulator/images/index.ts";
 import { createNodeAgent } from "../simulator/index.ts";
 import {
@@ -18,6 +19,7 @@ import {
 import { createNodeApi } from "../simulator/node-api/server.ts";
 import { createContainerRuntime } from "../simulator/runtime/index.ts";
 import type { ContainerRuntime, HandlerStatus } from "../simulator/runtime-port.ts";
+import { createNodeRuntime } from "../simulator/trusted-runtime.ts";
 import { cniOptions } from "./cni-options.ts";
 import { contextName } from "./commands/kubeconfig.ts";
 import { handlersOf } from "./handlers.ts";
@@ -66,7 +68,7 @@ export async function openNodeRuntime(options: NodeOptions): Promise<NodeRuntime
     log: log.child({ component: "images" }),
   });
   const network = openNodeNetwork(options);
-  const runtime = createContainerRuntime({
+  const shims = createContainerRuntime({
     paths,
     handlers: await handlersOf(paths, settings),
     images,
@@ -77,6 +79,13 @@ export async function openNodeRuntime(options: NodeOptions): Promise<NodeRuntime
     log: log.child({ component: "runtime" }),
     clock: systemClock,
   });
+  const docker = createDockerRuntime({
+    paths,
+    images,
+    log: log.child({ component: "docker" }),
+    clock: systemClock,
+  });
+  const runtime = createNodeRuntime({ shims, docker, wanted: settings.trustedRuntime });
   return {
     images,
     network,

@@ -12,6 +12,7 @@ describe("resolveSettings", () => {
       hypervisor: "auto",
       accel: "auto",
       require: "any",
+      trustedRuntime: "auto",
       network: "cni",
       podCidr: "auto",
       cniConf: "own",
@@ -34,6 +35,7 @@ describe("resolveSettings", () => {
     ["nodeName", "Upper", "--node-name"],
     ["listen", "localhost", "--listen"],
     ["accel", "fast", "--accel"],
+    ["trustedRuntime", "podman", "--trusted-runtime"],
     ["network", "token-ring", "--network"],
     ["podCidr", "10.244.0.0", "--pod-cidr"],
   ])("refuses %s %s and names the flag", (key, value, flag) => {

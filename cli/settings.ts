@@ -16,6 +16,7 @@ export const defaultNodeName = "aks-nodepool1-12345678-vmss000000";
 
 export const hypervisorChoices = ["auto", "cloud-hypervisor", "qemu"] as const;
 export const accelChoices = ["auto", "mshv", "kvm", "tcg"] as const;
+export const trustedRuntimeChoices = ["auto", "shim", "docker"] as const;
 export const networkChoices = ["cni"] as const;
 
 /** Whose shim serves the handler `kata`. */
@@ -37,6 +38,8 @@ export const NodeSettingsSchema = z.object({
   accel: z.enum(accelChoices).default("auto"),
   /** What the rung of the hypervisor ladder must be. */
   require: z.enum(requirements).default("any"),
+  /** What runs trusted pods: containerd's runc shim, Docker Engine, or the first that works. */
+  trustedRuntime: z.enum(trustedRuntimeChoices).default("auto"),
   /** What makes the pods' network. */
   network: z.enum(networkChoices).default("cni"),
   /** Of katasim's own CNI configuration. */
@@ -68,6 +71,7 @@ const flagNames: Readonly<Record<keyof NodeSettings, string>> = {
   hypervisor: "--hypervisor",
   accel: "--accel",
   require: "--require",
+  trustedRuntime: "--trusted-runtime",
   network: "--network",
   podCidr: "--pod-cidr",
   cniConf: "--cni-conf",

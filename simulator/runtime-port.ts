@@ -85,6 +85,8 @@ export interface SandboxStatus {
   readonly podUid: string;
   readonly attempt: number;
   readonly createdAtMs: number;
+  /** What runs it where that is no shim, e.g. "Docker Engine 20.10.24". */
+  readonly engine?: string;
   /** The pod's address; absent with hostNetwork. */
   readonly ip?: string;
   /** Why the sandbox is not ready (VMM died, shim died), in words. */

@@ -45,8 +45,20 @@ export function addRuntime(program: Command, bind: Bind): void {
       },
       assessKata: () => assessKataOf(paths, settings),
     };
-    const handlers = await Promise.all(
-      (await handlersOf(paths, settings)).map((handler) => runtime.handlerStatus(handler, options)),
+    const { dockerHandlerStatus } = await import("../../simulator/docker/index.ts");
+    const { chooseTrusted } = await import("../../simulator/trusted-runtime.ts");
+    const [shims, docker] = await Promise.all([
+      Promise.all(
+        (await handlersOf(paths, settings)).map((handler) =>
+          runtime.handlerStatus(handler, options),
+        ),
+      ),
+      dockerHandlerStatus(paths, context.env),
+    ]);
+    const handlers = shims.map((handler) =>
+      handler.name === runtime.defaultHandler
+        ? chooseTrusted(settings.trustedRuntime, handler, docker).status
+        : handler,
     );
     context.printList({
       kind: "RuntimeHandler",

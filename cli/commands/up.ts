@@ -21,6 +21,7 @@ import {
   readRememberedSettings,
   rememberSettings,
   resolveSettings,
+  trustedRuntimeChoices,
 } from "../settings.ts";
 import type { NodeSummary } from "../summary.ts";
 import { contextName, readAdminEntry } from "./kubeconfig.ts";
@@ -63,6 +64,12 @@ export function addUp(program: Command, bind: Bind): void {
         "--require <what>",
         "refuse to start, and refuse sandboxes, unless the best rung is this (default: any)",
       ).choices(requirements),
+    )
+    .addOption(
+      new Option(
+        "--trusted-runtime <name>",
+        "what runs pods without a RuntimeClass: containerd's runc shim or Docker Engine; nothing else is tried when forced (default: auto)",
+      ).choices(trustedRuntimeChoices),
     )
     .addOption(
       new Option("--network <kind>", "what makes the pods' network (default: cni)").choices(
@@ -243,6 +250,7 @@ function daemonArguments(
     ...["--hypervisor", settings.hypervisor],
     ...["--accel", settings.accel],
     ...["--require", settings.require],
+    ...["--trusted-runtime", settings.trustedRuntime],
     ...["--network", settings.network],
     ...["--pod-cidr", settings.podCidr],
     ...["--cni-conf", settings.cniConf],

@@ -9,6 +9,7 @@ import { systemClock } from "../../common/clock.ts";
 import { isSimError, messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import type { Paths } from "../../common/paths.ts";
+import { sweepEngine } from "../../simulator/docker/index.ts";
 import { openNodeNetwork, openNodeRuntime } from "../compose.ts";
 import { cliError } from "../errors.ts";
 import type { NodeSettings } from "../settings.ts";
@@ -44,6 +45,11 @@ export async function sweepInstance(options: SweepOptions): Promise<SweepResult>
     if (!isSimError(error)) log.error({ err: error }, "the runtime's records cannot be used");
     problems.push(messageOf(error));
   }
+  // What no record knows goes by its label; an engine that is away cannot be cleaned, and is told of.
+  const inEngine = await sweepEngine(paths).then(
+    () => [],
+    (error: unknown) => [withHint(error)],
+  );
   const strays = await killStrays(paths);
   await unmountAll([paths.run, paths.pods]);
   await openNodeNetwork(options)
@@ -52,6 +58,7 @@ export async function sweepInstance(options: SweepOptions): Promise<SweepResult>
   const left = [
     ...processesUnder(paths.run).map(({ pid, command }) => `process ${pid}: ${command}`),
     ...mountsUnder([paths.run, paths.pods]).map((point) => `mount ${point}`),
+    ...inEngine,
   ];
   if (left.length > 0) {
     throw cliError("STOP_FAILED", `could not stop everything of instance "${paths.name}"`, {
@@ -63,6 +70,11 @@ export async function sweepInstance(options: SweepOptions): Promise<SweepResult>
   for (const problem of problems) log.warn({ problem }, "trouble while stopping");
   await removeRunFolder(paths);
   return { stopped, strays };
+}
+
+function withHint(error: unknown): string {
+  const hint = isSimError(error) && error.hint !== undefined ? ` (${error.hint})` : "";
+  return `${messageOf(error)}${hint}`;
 }
 
 async function stopRecordedPods(options: SweepOptions, problems: string[]): Promise<number> {

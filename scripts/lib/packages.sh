@@ -8,6 +8,7 @@ needed_programs=(
 	mkfs.ext4:e2fsprogs
 	containerd-shim-runc-v2:containerd
 	runc:runc
+	dockerd:docker.io
 	skopeo:skopeo
 	umoci:umoci
 	socat:socat
@@ -92,6 +93,11 @@ install_packages() {
 		}
 	fi
 	allow_service_starts
+	if [[ " ${missing[*]} " == *" docker.io "* ]] && [ -d /run/systemd/system ]; then
+		# Nobody asked for a daemon at every boot; katasim uses one only where somebody starts it.
+		as_root systemctl --quiet disable docker.service docker.socket
+		detail "Docker Engine is installed but off; to use it: sudo systemctl enable --now docker"
+	fi
 	if [[ " ${missing[*]} " == *" kubernetes-client "* ]]; then
 		detail "kubectl is Debian's $(kubectl version --client --short 2>/dev/null | head -n1)." \
 			"Most things work; for exec over WebSocket and other news install kubectl 1.32 from kubernetes.io"

@@ -2,12 +2,11 @@
 import { createWriteStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import Docker from "dockerode";
 import { z } from "zod";
-import { messageOf } from "../../common/errors.ts";
+import { isSimError, messageOf } from "../../common/errors.ts";
 import { runCommand } from "../command.ts";
+import { connectEngine } from "../docker/dockerode-engine.ts";
 import { imageError } from "./errors.ts";
 import { throwIfFull } from "./skopeo.ts";
 
@@ -47,17 +46,15 @@ export async function sourcesOfFile(path: string): Promise<readonly ImageSource[
 
 /** Writes `docker save NAME` to `file`. */
 export async function saveFromDocker(name: string, file: string): Promise<void> {
-  const docker = new Docker();
   try {
-    const archive = (await docker.getImage(name).get()) as Readable;
+    const archive = await connectEngine().saveImage(name);
     await pipeline(archive, createWriteStream(file, { mode: 0o600 }));
   } catch (error) {
     throwIfFull(messageOf(error));
-    const status = (error as { statusCode?: number }).statusCode;
-    if (status === 404) {
+    if (isSimError(error) && error.code === "ENGINE_NOT_FOUND") {
       throw imageError("IMAGE_NOT_FOUND", `Docker Engine holds no image ${name}`, { cause: error });
     }
-    throw imageError("DOCKER_ENGINE_FAILED", `Docker Engine does not answer: ${messageOf(error)}`, {
+    throw imageError("DOCKER_ENGINE_FAILED", messageOf(error), {
       cause: error,
       hint: "Start Docker, or set DOCKER_HOST.",
     });

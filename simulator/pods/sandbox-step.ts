@@ -76,6 +76,7 @@ export async function createSandbox(
   }
   record.sandbox = sandbox;
   if (sandbox.vm !== undefined) await announceVm(record, sandbox.vm, deps);
+  if (sandbox.engine !== undefined) await announceEngine(record, sandbox.engine, deps);
   await report(record, deps);
   return undefined;
 }
@@ -179,14 +180,35 @@ async function announceVm(record: PodRecord, vm: VmFacts, deps: PodDependencies)
     reason: "SandboxBooted",
     message: vmText(vm),
   });
-  const annotations = {
+  await note(record, deps, {
     "katasim.dev/hypervisor": vm.hypervisor,
     "katasim.dev/accelerator": vm.accelerator,
     "katasim.dev/vm-vcpus": String(vm.vcpus),
     "katasim.dev/vm-memory-mib": String(vm.memoryMib),
     ...(vm.kernelRelease === undefined ? {} : { "katasim.dev/guest-kernel": vm.kernelRelease }),
     ...(vm.sizedBy === undefined ? {} : { "katasim.dev/sized-by": vm.sizedBy }),
-  };
+  });
+}
+
+/** Nothing marks a pod of the default engine; another one must not serve in silence. */
+async function announceEngine(
+  record: PodRecord,
+  engine: string,
+  deps: PodDependencies,
+): Promise<void> {
+  deps.events.record(podReference(record.pod), {
+    type: "Normal",
+    reason: "SandboxEngine",
+    message: `the pod's containers run in ${engine}`,
+  });
+  await note(record, deps, { "katasim.dev/runtime-engine": engine });
+}
+
+async function note(
+  record: PodRecord,
+  deps: PodDependencies,
+  annotations: Readonly<Record<string, string>>,
+): Promise<void> {
   try {
     await annotate(record, annotations, deps);
   } catch (error) {

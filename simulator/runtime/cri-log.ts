@@ -46,7 +46,8 @@ export function logTime(epochMs: number): string {
 }
 
 export interface LogWriter {
-  write(stream: LogStream, chunk: Uint8Array): void;
+  /** `time` is when the process wrote it; default: now. */
+  write(stream: LogStream, chunk: Uint8Array, time?: string): void;
   close(): void;
 }
 
@@ -55,9 +56,9 @@ export function openLogWriter(path: string): LogWriter {
   mkdirSync(dirname(path), { recursive: true });
   let fd: number | undefined = openSync(path, "a", 0o640);
   return {
-    write(stream, chunk) {
+    write(stream, chunk, time = logTime(performance.timeOrigin + performance.now())) {
       if (fd === undefined) return;
-      const bytes = encodeLog(stream, chunk, logTime(performance.timeOrigin + performance.now()));
+      const bytes = encodeLog(stream, chunk, time);
       let written = 0;
       while (written < bytes.length) written += writeSync(fd, bytes, written);
     },

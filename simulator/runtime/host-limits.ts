@@ -17,9 +17,14 @@ export const noLimits: HostLimits = {
   maxOpenFiles: Number.MAX_SAFE_INTEGER,
 };
 
-export function readHostLimits(proc = "/proc/self"): HostLimits {
-  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync(`${proc}/status`, "utf8"))?.[1];
-  if (((BigInt(`0x${effective ?? "0"}`) >> capSysResource) & 1n) === 1n) return noLimits;
+/** "bounding" is what any process of this machine (or container) can have, not only this one. */
+export function readHostLimits(
+  set: "effective" | "bounding" = "effective",
+  proc = "/proc/self",
+): HostLimits {
+  const line = set === "effective" ? /^CapEff:\s*([0-9a-f]+)$/m : /^CapBnd:\s*([0-9a-f]+)$/m;
+  const held = line.exec(readFileSync(`${proc}/status`, "utf8"))?.[1];
+  if (((BigInt(`0x${held ?? "0"}`) >> capSysResource) & 1n) === 1n) return noLimits;
   const limits = readFileSync(`${proc}/limits`, "utf8");
   const hardFiles = /^Max open files\s+\S+\s+(\d+)/m.exec(limits)?.[1];
   return {

@@ -7,6 +7,7 @@ import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { silentLogger } from "../../../common/log.ts";
 import { type Paths, resolvePaths } from "../../../common/paths.ts";
+import { createDockerRuntime } from "../../../simulator/docker/index.ts";
 import { createImageService, type NodeImages } from "../../../simulator/images/index.ts";
 import { createCniNetwork, type PodNetwork } from "../../../simulator/network/index.ts";
 import {
@@ -45,11 +46,14 @@ export function whyNoRunc(): string | undefined {
   return undefined;
 }
 
-/** Opens the node under `home`; a second one on the same home is a restarted node. */
+/**
+ * Opens the node under `home`; a second one on the same home is a restarted node. With the socket of
+ * a Docker Engine that one runs its pods, else containerd's runc shim.
+ */
 export async function openTestNode(
   home: string,
   name: string,
-  options: Pick<ContainerRuntimeOptions, "handlers" | "prove"> = {},
+  options: Pick<ContainerRuntimeOptions, "handlers" | "prove"> & { dockerSocket?: string } = {},
 ): Promise<TestNode> {
   const paths = resolvePaths({ name, home, env: {} });
   if (!existsSync(join(paths.guest, "base-image"))) {
@@ -67,11 +71,14 @@ export async function openTestNode(
     binDirs: ["/opt/cni/bin", "/usr/lib/cni"],
     log: silentLogger,
   });
-  await network.ensureNode();
-  const runtime = createContainerRuntime({
-    ...{ paths, images, network, log: silentLogger },
-    ...options,
-  });
+  const { dockerSocket, ...shimOptions } = options;
+  // Needs root, which a node over Docker Engine does not.
+  if (dockerSocket === undefined) await network.ensureNode();
+  const shared = { paths, images, log: silentLogger };
+  const runtime =
+    dockerSocket === undefined
+      ? createContainerRuntime({ ...shared, network, ...shimOptions })
+      : createDockerRuntime({ ...shared, env: { DOCKER_HOST: `unix://${dockerSocket}` } });
   await runtime.recover();
   return {
     paths,

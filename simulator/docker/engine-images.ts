@@ -1,0 +1,104 @@
+/**
+ * Hands images of the node's store to the engine, once for each digest: the unpacked root goes in as
+ * a tar of one layer. Names, aliases and mirrors are thus the node's, whichever adapter runs the pod.
+ */
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import type { Paths } from "../../common/paths.ts";
+import type { ImageStore } from "../images/index.ts";
+import { runtimeError } from "../runtime/errors.ts";
+import type { DockerEngine } from "./engine.ts";
+import { imageLabel } from "./labels.ts";
+
+// Like image names of the node that no registry has. The tag is the digest: never two contents.
+const repository = "katasim.local/store";
+
+// Enough of tar's complaints to tell what is wrong.
+const maxWords = 1000;
+
+export interface EngineImages {
+  /** Name in the engine of the store's image, handed over first if need be. */
+  ensure(id: string): Promise<string>;
+  /** The same for the program that holds a pod's namespaces. */
+  ensurePause(): Promise<string>;
+}
+
+export function createEngineImages(
+  engine: DockerEngine,
+  store: ImageStore,
+  paths: Pick<Paths, "guest">,
+): EngineImages {
+  const running = new Map<string, Promise<string>>();
+
+  /** Several containers at once hand an image over once. */
+  function once(digest: string, folder: string, members: readonly string[]): Promise<string> {
+    const current = running.get(digest);
+    if (current !== undefined) return current;
+    const work = handOver(digest, folder, members).finally(() => running.delete(digest));
+    running.set(digest, work);
+    return work;
+  }
+
+  async function handOver(digest: string, folder: string, members: readonly string[]) {
+    const name = `${repository}:${digest.replace(/^sha256:/, "")}`;
+    if (await engine.hasImage(name)) return name;
+    const tar = Readable.from(tarOf(folder, members), { objectMode: false });
+    await engine.importImage(name, tar, { [imageLabel]: digest });
+    return name;
+  }
+
+  return {
+    ensure: (id) => once(id, store.content(id).rootfs, ["."]),
+    async ensurePause() {
+      const folder = join(paths.guest, "pause");
+      const program = await readFile(join(folder, "pause")).catch((error: unknown) => {
+        throw runtimeError("SANDBOX_CREATE_FAILED", "the pause program is missing", {
+          cause: error,
+          hint: "Run scripts/setup: it builds the programs that pods need.",
+        });
+      });
+      const digest = createHash("sha256").update(program).digest("hex");
+      return once(`sha256:${digest}`, folder, ["pause"]);
+    },
+  };
+}
+
+/**
+ * Not root: what was unpacked belongs to this user, and is root's inside the container. Fails before
+ * its end when tar does: half a tar must not become an image.
+ */
+async function* tarOf(folder: string, members: readonly string[]): AsyncGenerator<Buffer> {
+  const owner = process.getuid?.() === 0 ? [] : ["--owner=0", "--group=0"];
+  const xattrs = ["--xattrs", "--xattrs-include=security.capability"];
+  const child = spawn(
+    "tar",
+    ["-C", folder, "--numeric-owner", ...owner, ...xattrs, "-c", ...members],
+    {
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
+  let said = "";
+  child.stderr.on("data", (chunk: Buffer) => {
+    if (said.length < maxWords) said += chunk.toString("utf8");
+  });
+  const ended = new Promise<string | undefined>((resolve) => {
+    child.once("error", (error) => resolve(`tar cannot run: ${error.message}`));
+    child.once("close", (code) => {
+      resolve(code === 0 ? undefined : `tar: ${said.trim() || `exit code ${code}`}`);
+    });
+  });
+  try {
+    yield* child.stdout as AsyncIterable<Buffer>;
+    const why = await ended;
+    if (why === undefined) return;
+    throw runtimeError(
+      "CONTAINER_CREATE_FAILED",
+      `the image cannot be handed to Docker Engine: ${why}`,
+    );
+  } finally {
+    child.kill("SIGKILL");
+  }
+}
