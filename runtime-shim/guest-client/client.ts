@@ -29,6 +29,8 @@ export type OutOfMemory = "container" | "guest";
 export interface GuestListener {
   exited(event: ExitedEvent): void;
   oom(containerId: string, who: OutOfMemory): void;
+  /** All TCP ports that are listened on; only after the request `listeners`. Not to be trusted. */
+  listening?(ports: readonly number[]): void;
 }
 
 export interface GuestClient {
@@ -126,6 +128,8 @@ export function createGuestClient(
       });
     } else if (type === GuestEvent.oom) {
       listener.oom(fields.text(1) ?? "", outOfMemory(fields.number(2)) ?? "container");
+    } else if (type === GuestEvent.listening) {
+      listener.listening?.(fields.numbers(1));
     } else if (type === GuestEvent.broken) {
       throw shimError(
         "GUEST_PROTOCOL",

@@ -61,6 +61,20 @@ async function dial(socket: Socket, guest: GuestClient, line: string | undefined
     socket.end("ERROR expected: CONNECT <port>\n");
     return;
   }
+  try {
+    await joinPort(socket, guest, port, () => socket.write(`OK ${port}\n`));
+  } catch (error) {
+    socket.end(`ERROR ${messageOf(error).replaceAll("\n", " ")}\n`);
+  }
+}
+
+/** Joins a connection with a TCP port of the pod. Rejects when nothing listens there. */
+export async function joinPort(
+  socket: Socket,
+  guest: GuestClient,
+  port: number,
+  joined = () => {},
+): Promise<void> {
   const stream = guest.openStream();
   try {
     await guest.request("dial", [
@@ -69,10 +83,9 @@ async function dial(socket: Socket, guest: GuestClient, line: string | undefined
     ]);
   } catch (error) {
     stream.destroy();
-    socket.end(`ERROR ${messageOf(error).replaceAll("\n", " ")}\n`);
-    return;
+    throw error;
   }
-  socket.write(`OK ${port}\n`);
+  joined();
   socket.pipe(stream);
   stream.pipe(socket);
   stream.on("error", () => socket.destroy());

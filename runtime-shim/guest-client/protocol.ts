@@ -33,11 +33,12 @@ export const Verb = {
   shutdown: 21,
   sandbox: 22,
   clock: 23,
+  listeners: 30,
 } as const;
 
 export type VerbName = keyof typeof Verb;
 
-export const GuestEvent = { exited: 1, oom: 2, broken: 3 } as const;
+export const GuestEvent = { exited: 1, oom: 2, broken: 3, listening: 4 } as const;
 
 /** Length field: at least kind and id, at most this. */
 export const minFrameLength = 5;

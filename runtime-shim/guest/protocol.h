@@ -36,12 +36,14 @@ enum verb {
 	VERB_SHUTDOWN = 21,
 	VERB_SANDBOX = 22,
 	VERB_CLOCK = 23,
+	VERB_LISTENERS = 30,
 };
 
 enum event {
 	EVENT_EXITED = 1,
 	EVENT_OOM = 2,
 	EVENT_BROKEN = 3,
+	EVENT_LISTENING = 4,
 };
 
 /* Who was out of memory: OUT_OF_MEMORY of EXITED and OOM. */

@@ -13,6 +13,7 @@
 #include "disks.h"
 #include "identity.h"
 #include "link.h"
+#include "listeners.h"
 #include "network.h"
 #include "power.h"
 #include "protocol.h"
@@ -45,6 +46,7 @@ static verb_handler *const handlers[] = {
 	[VERB_SHUTDOWN] = verb_shutdown,
 	[VERB_SANDBOX] = verb_sandbox,
 	[VERB_CLOCK] = verb_clock,
+	[VERB_LISTENERS] = verb_listeners,
 };
 
 /*

@@ -19,11 +19,12 @@ import { makeSocketFolder, type VmmPlace, vmmPlace } from "../confinement/vmm-pl
 import { createRootfsCache, type RootfsCache } from "../disks/rootfs-cache.ts";
 import { shimError } from "../errors.ts";
 import type { GuestClient, GuestListener } from "../guest-client/client.ts";
-import { type DialServer, startDialServer } from "../guest-client/dial-server.ts";
+import { type DialServer, joinPort, startDialServer } from "../guest-client/dial-server.ts";
 import { findGuestFiles } from "../hypervisors/guest-files.ts";
 import type { Accelerator, Disk, Nic, RunningVm } from "../hypervisors/hypervisor.ts";
 import { chooseHypervisor, type HypervisorChoice } from "../hypervisors/registry.ts";
 import type { PodInterface } from "../network/interface.ts";
+import { createPodListeners, type PodListeners } from "../network/pod-listeners.ts";
 import { connectTap, disconnectTap, tapName } from "../network/tcfilter.ts";
 import { userNetwork } from "../network/user-network.ts";
 import type { ShimOptions, VmRecord } from "../shim-options.ts";
@@ -114,10 +115,20 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
       pidFile: join(state.bundle, vmmPidFile),
     });
     undo.unshift(vm.stop);
-    const booted = await bootGuest(vm, { ...input, network: network?.pod }, input);
+    let listeners: PodListeners | undefined;
+    const listener: GuestListener = {
+      ...input.listener,
+      listening: (ports) => listeners?.update(ports),
+    };
+    const booted = await bootGuest(vm, { ...input, network: network?.pod }, { ...input, listener });
     keepGuestClock(booted.guest, input);
     const dial = await startDialServer(sockets.dial, booted.guest);
     undo.unshift(() => dial.close());
+    if (network?.nic.kind === "tap") {
+      listeners = listenInNamespace(input, booted.guest);
+      undo.unshift(listeners.close);
+      await booted.guest.request("listeners");
+    }
     const record = vmRecord(vm, booted, choice, size, input, { cgroup, place });
     writeVmRecord(state.bundle, record);
     log.info({ record }, "sandbox booted");
@@ -273,6 +284,19 @@ async function connectNetwork(
   const cgroupFolders = cgroup === undefined ? {} : { cgroupFolders: cgroup.folders };
   writeShimState({ ...state, ...cgroupFolders, netnsPath, podInterface: pod.name });
   return { pod, nic: { kind: "tap", mac: pod.mac, tap: tapName } };
+}
+
+function listenInNamespace(
+  { netnsPath = "", log }: SandboxInput,
+  guest: GuestClient,
+): PodListeners {
+  return createPodListeners({
+    netnsPath,
+    log,
+    // It listened a moment ago; a reset is what one meets who comes late.
+    connect: (socket, port) =>
+      void joinPort(socket, guest, port).catch(() => socket.resetAndDestroy()),
+  });
 }
 
 function vmRecord(

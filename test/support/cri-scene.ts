@@ -1,5 +1,5 @@
 /** containerd with our handler `katasim` beside `runc`, a CRI client, and what pods of tests need. */
-import { mkdirSync, readdirSync, rmdirSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readVmRecord } from "../../runtime-shim/service/bundle-files.ts";
 import type { VmRecord } from "../../runtime-shim/shim-options.ts";
@@ -21,14 +21,18 @@ const shim =
   join(import.meta.dirname, "../../bin/containerd-shim-katasim-v2");
 
 /** 1.6 knows `runtime_path` and does not use it for sandboxes; a type that is a path works everywhere. */
-const handlerConfig = `
+const handlerConfig = (optionsFile: string) => `
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.katasim]
   runtime_type = "${shim}"
   privileged_without_host_devices = true
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.katasim.options]
+    ConfigPath = "${optionsFile}"
 `;
 
 export interface CriScene {
   readonly containerd: Containerd;
+  /** Where the shims' sockets are. */
+  readonly socketFolder: string;
   readonly client: CriClient;
   readonly streams: Streams;
   pod(name: string, more?: SandboxConfig, handler?: string): Promise<CriPod>;
@@ -47,7 +51,11 @@ export interface ExecAnswer {
 }
 
 export async function startCriScene(): Promise<CriScene> {
-  const containerd = await startContainerd({ cri: true, config: handlerConfig });
+  const own = mkdtempSync("/tmp/kcri-");
+  const socketFolder = join(own, "s");
+  const optionsFile = join(own, "shim.json");
+  writeFileSync(optionsFile, JSON.stringify({ socketDir: socketFolder }));
+  const containerd = await startContainerd({ cri: true, config: handlerConfig(optionsFile) });
   await containerd.importBaseImage("k8s.io");
   const client = connectCri(containerd.socket);
   const streams = createStreams(containerd.folder, containerd.netns ?? "");
@@ -63,6 +71,7 @@ export async function startCriScene(): Promise<CriScene> {
   };
   return {
     containerd,
+    socketFolder,
     client,
     streams,
     pod: (name, more = {}, handler = "katasim") =>
@@ -85,6 +94,7 @@ export async function startCriScene(): Promise<CriScene> {
       client.close();
       streams.close();
       removeCgroups();
+      rmSync(own, { recursive: true, force: true });
     },
   };
 }

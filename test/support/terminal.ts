@@ -13,11 +13,13 @@ export interface Terminal {
   shows(pattern: RegExp): Promise<RegExpExecArray>;
   resize(columns: number, rows: number): Promise<void>;
   readonly exitCode: Promise<number>;
+  /** Hangs up; nothing happens when the program has ended. */
+  close(): void;
 }
 
-/** `command` is a shell line; `folder` takes a small file with the terminal's name. */
-export function openTerminal(command: string, folder: string): Terminal {
-  const nameFile = join(folder, "tty");
+/** `command` is a shell line; `folder` takes a small file, `file`, with the terminal's name. */
+export function openTerminal(command: string, folder: string, file = "tty"): Terminal {
+  const nameFile = join(folder, file);
   const line = `stty rows 24 cols 80; tty > ${nameFile}; exec ${command}`;
   const child = spawn("script", ["-qfec", line, "/dev/null"], {
     stdio: ["pipe", "pipe", "inherit"],
@@ -49,5 +51,6 @@ export function openTerminal(command: string, folder: string): Terminal {
       if (set.exitCode !== 0) throw new Error(set.stderr);
     },
     exitCode: new Promise((resolve) => child.once("close", (code) => resolve(code ?? -1))),
+    close: () => child.kill(),
   };
 }

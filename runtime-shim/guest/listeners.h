@@ -1,0 +1,9 @@
+/* What listens in the pod: LISTENERS. */
+#ifndef KATASIM_LISTENERS_H
+#define KATASIM_LISTENERS_H
+
+#include "requests.h"
+
+void verb_listeners(struct request *r);
+
+#endif
