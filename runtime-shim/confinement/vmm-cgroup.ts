@@ -29,13 +29,26 @@ const periodUs = 100_000;
 // QEMU has a thread for each vCPU and at most 64 for I/O; forks are forbidden by its seccomp filter.
 const maxTasks = 512;
 
-/** `path` is the sandbox's `linux.cgroupsPath`. Throws when cgroups cannot be written; leaves nothing then. */
-export function createVmmCgroup(path: string, limits: VmmLimits): VmmCgroup {
+/**
+ * `path` is the sandbox's `linux.cgroupsPath`. Throws when cgroups cannot be written; leaves nothing then.
+ * `note` is told the folders before there are any: whoever is killed half-way leaves no stranger.
+ */
+export function createVmmCgroup(
+  path: string,
+  limits: VmmLimits,
+  note: (folders: readonly string[]) => void = () => {},
+): VmmCgroup {
   const unified = existsSync(join(root, "cgroup.controllers"));
   const trees = unified ? [root] : ["cpu", "memory", "pids"].map((name) => join(root, name));
+  const folders = trees.flatMap((tree) => missingFolders(tree, path));
   const made: string[] = [];
   try {
-    for (const tree of trees) makeFolders(tree, path, unified, made);
+    note([...folders].reverse());
+    for (const folder of folders) {
+      // A folder's controllers are those its parent hands down; one that has them already refuses.
+      if (unified) enableControllers(dirname(folder));
+      if (makeFolder(folder)) made.push(folder);
+    }
     for (const [file, value] of settings(path, limits, unified)) writeFileSync(file, value);
   } catch (error) {
     removeFolders(made);
@@ -76,17 +89,24 @@ export function vmmCgroupPath(cgroupsPath: string | null | undefined, sandboxId:
     : `/katasim/${sandboxId}`;
 }
 
-function makeFolders(tree: string, path: string, unified: boolean, made: string[]): void {
+/** False for one that another sandbox of the same parent has made meanwhile. */
+function makeFolder(folder: string): boolean {
+  try {
+    mkdirSync(folder);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** The upper ones first. */
+function missingFolders(tree: string, path: string): readonly string[] {
   const missing: string[] = [];
   for (let folder = join(tree, path); !existsSync(folder); folder = dirname(folder)) {
     missing.unshift(folder);
   }
-  for (const folder of missing) {
-    // A folder's controllers are those its parent hands down; one that has them already refuses.
-    if (unified) enableControllers(dirname(folder));
-    mkdirSync(folder);
-    made.push(folder);
-  }
+  return missing;
 }
 
 function enableControllers(folder: string): void {

@@ -121,7 +121,7 @@ function deadlineOf(signal: AbortSignal | undefined) {
       () => fail(`the guest's agent did not answer in ${bootTimeoutMs / 1000} s`),
       bootTimeoutMs,
     );
-    const onAbort = () => fail("the caller's deadline passed");
+    const onAbort = () => fail(messageOf(signal?.reason));
     if (signal?.aborted) onAbort();
     signal?.addEventListener("abort", onAbort, { once: true });
     cancel = () => {

@@ -238,10 +238,11 @@ function confine(
   try {
     const path = vmmCgroupPath(cgroupsPath, state.groupId);
     const { cpuMillis, memoryMib } = limits;
-    const cgroup = createVmmCgroup(path, { cpuMillis, memoryMib });
+    const cgroup = createVmmCgroup(path, { cpuMillis, memoryMib }, (cgroupFolders) =>
+      // For a `delete` that finds this process dead.
+      writeShimState({ ...state, cgroupFolders }),
+    );
     undo.unshift(() => removeVmmCgroup(cgroup.folders));
-    // For a `delete` that finds this process dead.
-    writeShimState({ ...state, cgroupFolders: cgroup.folders });
     return cgroup;
   } catch (error) {
     log.warn({ error: messageOf(error) }, "the VMM runs without limits of its own on this machine");

@@ -30,6 +30,8 @@ import { createTasks, killedStatus, type Task } from "./tasks.ts";
 
 export interface TaskService {
   readonly handlers: ServiceHandlers<typeof TaskServiceDescriptor>;
+  /** Whether there is no task, and none is being made. */
+  isIdle(): boolean;
   /** Ends the VM and everything in it. Idempotent. */
   stop(): Promise<void>;
 }
@@ -49,6 +51,8 @@ export function createTaskService(dependencies: {
   const vmMemoryMib = () => sandbox?.record.memoryMib;
   const tasks = createTasks({ publisher, log, pid: vmmPid, vmMemoryMib });
   const creating = new Set<string>();
+
+  const isIdle = () => tasks.all().length === 0 && creating.size === 0;
 
   const needSandbox = (): Sandbox => {
     if (sandbox !== undefined) return sandbox;
@@ -102,8 +106,11 @@ export function createTaskService(dependencies: {
               ...{ id, bundle, spec, rootfs, sandbox: owner, process: first, log },
             });
           }
+          // A caller that was killed meanwhile, or told that it is late, would never delete the task.
+          signal.throwIfAborted();
         } catch (error) {
-          if (kind === "single") {
+          await container?.remove();
+          if (kind !== "container") {
             await owner.stop();
             sandbox = undefined;
           }
@@ -305,13 +312,14 @@ export function createTaskService(dependencies: {
     },
 
     async shutdown() {
-      if (tasks.all().length === 0 && creating.size === 0) dependencies.shutdown();
+      if (isIdle()) dependencies.shutdown();
       return {};
     },
   };
 
   return {
     handlers,
+    isIdle,
     async stop() {
       await sandbox?.stop();
       for (const task of tasks.all()) await task.container?.remove().catch(() => {});

@@ -1,6 +1,6 @@
 /**
  * ttrpc, the answering side: unary services over a unix socket, many connections, answers in any
- * order. A closed connection cancels nothing: containerd comes back after a restart.
+ * order. A closed connection ends nothing that was answered: containerd comes back after a restart.
  */
 
 import { createServer, type Socket } from "node:net";
@@ -33,7 +33,7 @@ import {
 
 export interface CallContext {
   readonly metadata: Readonly<Record<string, string>>;
-  /** Aborts when the caller's deadline passes. */
+  /** Aborts when the caller's deadline passes, or the caller is gone, before the answer. */
   readonly signal: AbortSignal;
 }
 
@@ -68,10 +68,10 @@ export function createTtrpcServer(options: { readonly log: Logger }): TtrpcServe
     connections.add(socket);
     socket.once("close", () => connections.delete(socket));
     socket.on("error", (error) => log.debug({ error: messageOf(error) }, "connection failed"));
-    serveConnection(socket, (request) => answer(request));
+    serveConnection(socket, answer);
   });
 
-  async function answer(request: Request): Promise<Uint8Array> {
+  async function answer(request: Request, gone: AbortSignal): Promise<Uint8Array> {
     const methods = services.get(request.service);
     const entry = methods?.get(request.method);
     if (methods === undefined || entry === undefined) {
@@ -81,6 +81,8 @@ export function createTtrpcServer(options: { readonly log: Logger }): TtrpcServe
     }
     const name = `${request.service}/${request.method}`;
     const controller = new AbortController();
+    const leave = () => controller.abort(gone.reason);
+    gone.addEventListener("abort", leave, { once: true });
     const deadline = deadlineOf(request);
     let timer: NodeJS.Timeout | undefined;
     try {
@@ -111,6 +113,7 @@ export function createTtrpcServer(options: { readonly log: Logger }): TtrpcServe
       return failure(status.code, status.message);
     } finally {
       clearTimeout(timer);
+      gone.removeEventListener("abort", leave);
     }
   }
 
@@ -132,7 +135,14 @@ export function createTtrpcServer(options: { readonly log: Logger }): TtrpcServe
   };
 }
 
-function serveConnection(socket: Socket, answer: (request: Request) => Promise<Uint8Array>): void {
+function serveConnection(
+  socket: Socket,
+  answer: (request: Request, gone: AbortSignal) => Promise<Uint8Array>,
+): void {
+  const gone = new AbortController();
+  socket.once("close", () => {
+    gone.abort(shimError("TTRPC_CLOSED", "the caller left before the answer"));
+  });
   const decoder = createFrameDecoder();
   let lastId = 0;
   const reply = (streamId: number, payload: Uint8Array) => {
@@ -165,7 +175,7 @@ function serveConnection(socket: Socket, answer: (request: Request) => Promise<U
       }
       try {
         const request = fromBinary(RequestSchema, frame.payload);
-        void answer(request).then((payload) => reply(frame.streamId, payload));
+        void answer(request, gone.signal).then((payload) => reply(frame.streamId, payload));
       } catch (error) {
         reply(
           frame.streamId,

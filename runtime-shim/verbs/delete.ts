@@ -26,14 +26,17 @@ const killedStatus = 137;
 
 /** The DeleteResponse to print. */
 export async function deleteTask({ id, bundle }: ShimArguments): Promise<Uint8Array> {
-  const state = readShimState(bundle);
   let pid = 0;
   // Only the sandbox's own bundle has a state file: a container's delete never touches the VM.
-  if (state !== undefined && state.groupId === id) {
+  if (readShimState(bundle)?.groupId === id) {
     pid = readPidFile(join(bundle, vmmPidFile))?.pid ?? 0;
     // The daemon first, or it would report the VM's end as an accident.
     await killByPidFile(join(bundle, shimPidFile));
     await killByPidFile(join(bundle, vmmPidFile));
+  }
+  // Read again: until it was killed, the daemon may have made more and written it down.
+  const state = readShimState(bundle);
+  if (state?.groupId === id) {
     if (state.netnsPath !== undefined && state.podInterface !== undefined) {
       await disconnectTap(state.netnsPath, state.podInterface);
     }

@@ -24,6 +24,11 @@ const taskServiceV3 = "containerd.task.v3.Task";
 // The last exit and delete events of a sandbox; containerd itself waits 3 s for a shutdown.
 const flushTimeoutMs = 2_000;
 
+// Create comes right behind `start`, and Shutdown right behind the last Delete. Without them containerd
+// was killed in between and will not come back for this process.
+const idlePatienceMs = 30_000;
+const lookMs = 5_000;
+
 /** Resolves when the daemon's work is done and everything it made is gone. */
 export async function run(args: ShimArguments): Promise<void> {
   try {
@@ -77,13 +82,30 @@ async function serve({ bundle }: ShimArguments): Promise<void> {
   // The starter was killed meanwhile: nobody will learn the address, so nobody would end this process.
   if (!tellReady("ready")) finish("the start was given up");
   log.info({ bundle, pid: process.pid }, "shim started");
+  const stopLooking = endWhenForgotten(bundle, service.isIdle, finish);
   const why = await finished;
+  stopLooking();
   log.info({ why }, "shim stops");
   await service.stop();
   await publisher.flush(flushTimeoutMs);
   publisher.close();
   await server.close();
   removeOwnFiles(state);
+}
+
+/** A bundle that is gone was given up by its owner, who found no daemon in it yet. */
+function endWhenForgotten(
+  bundle: string,
+  isIdle: () => boolean,
+  finish: (why: string) => void,
+): () => void {
+  let idleMs = 0;
+  const timer = setInterval(() => {
+    idleMs = isIdle() ? idleMs + lookMs : 0;
+    if (readShimState(bundle) === undefined) finish("its bundle is gone");
+    else if (idleMs >= idlePatienceMs) finish("nobody gave it a task");
+  }, lookMs);
+  return () => clearInterval(timer);
 }
 
 function removeOwnFiles(state: ShimState): void {

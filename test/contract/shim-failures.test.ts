@@ -3,11 +3,14 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { join } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import { afterAll, describe, expect, it } from "vitest";
+import { readPidFile } from "../../common/process/process-identity.ts";
 import { DeleteResponseSchema } from "../../proto/containerd/gen/task_pb.js";
 import { readExitReason } from "../../runtime-shim/service/bundle-files.ts";
+import { connectTtrpc } from "../../runtime-shim/ttrpc/client.ts";
 import { guestFolder, vmTestObstacle } from "../support/guest-image.ts";
 import { sandboxSpec } from "../support/oci-specs.ts";
 import { task } from "../support/shim-driver.ts";
+import { waitUntil } from "../support/wait-until.ts";
 import { createShimScene, isRunning, shimOptions } from "./shim-scene.ts";
 
 const obstacle = vmTestObstacle();
@@ -47,6 +50,25 @@ describe.skipIf(obstacle !== undefined)("containerd-shim-katasim-v2 in trouble",
         expect(fromBinary(DeleteResponseSchema, stdout).exitStatus).toBe(137);
       }
       expect(isRunning(record?.vmmPid ?? 0)).toBe(false);
+    } finally {
+      await other.close();
+    }
+  });
+
+  it("makes nothing for a caller that is killed before the answer to Create", async () => {
+    const other = await openDriver("left");
+    try {
+      const address = await other.start("left", sandboxSpec("left"));
+      const bundle = other.bundleOf("left");
+      const caller = await connectTtrpc(address);
+      const created = caller.call(task.create, { id: "left", bundle, options: other.options() });
+      created.catch(() => {});
+      const vmm = await waitUntil(() => readPidFile(join(bundle, "vmm.pid")), { what: "the VMM" });
+      caller.close();
+      await waitUntil(() => !isRunning(vmm.pid), { what: "the VMM's end" });
+      await expect(other.client.call(task.state, { id: "left" })).rejects.toThrow("not found");
+      await other.client.call(task.shutdown, { id: "left" });
+      await other.client.closed;
     } finally {
       await other.close();
     }

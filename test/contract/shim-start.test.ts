@@ -152,6 +152,20 @@ describe("start", () => {
     (await connectTtrpc(output)).close();
   });
 
+  it("ends a daemon whose bundle was taken away, as a restarted containerd does", async () => {
+    await run("pod", "start", legacy);
+    rmSync(bundleOf("pod"), { recursive: true });
+    bundles.delete("pod");
+    await waitUntil(() => daemons().length === 0, { what: "the daemon's end", describe: daemons });
+    expect(readdirSync(sockets)).toEqual([]);
+  });
+
+  it("ends a daemon that gets no task, because containerd was killed before Create", async () => {
+    await run("pod", "start", legacy);
+    await waitUntil(() => daemons().length === 0, { what: "the daemon's end", describe: daemons });
+    expect(existsSync(join(bundleOf("pod"), "shim.pid"))).toBe(false);
+  });
+
   it("leaves no daemon and no socket when containerd gives the start up", async () => {
     for (const waitMs of [30, 80, 130, 180, 230]) {
       const child = launch("pod", "start");
