@@ -74,8 +74,8 @@ function notSupported() {
 
 const head = `# What works through genuine containerd
 
-Made by \`scripts/conformance-table.mjs\` from the tests in this folder; \`scripts/test\` fails when they
-differ. Genuine containerd 1.6 (Debian's) drives \`io.containerd.katasim.v2\`; in the first two tables the
+Made by \`scripts/conformance-table.mjs\` from a run of the tests in this
+folder. Genuine containerd 1.6 (Debian's) drives \`io.containerd.katasim.v2\`; in the first two tables the
 same row is run with containerd's own runc shim beside it, and must end alike. A row without a mark in one
 column is about that runtime alone. \`chaos.test.ts\` kills shims, VMMs and containerd at random moments.
 `;

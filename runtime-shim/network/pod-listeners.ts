@@ -27,8 +27,9 @@ const opener = `
 const { createServer } = require("node:net");
 const ports = process.argv.slice(1).map(Number);
 let left = ports.length;
-const done = () => { left -= 1; if (left === 0) process.exit(); };
-process.on("disconnect", () => process.exit());
+const end = () => process.kill(process.pid, "SIGKILL");
+const done = () => { left -= 1; if (left === 0) end(); };
+process.on("disconnect", end);
 for (const port of ports) {
   const server = createServer();
   server.on("error", (error) => process.send({ port, error: error.code }, done));
@@ -118,6 +119,6 @@ function openIn(
       if (handle !== undefined) take(port, handle as Server);
     });
     child.once("error", (error) => resolve(messageOf(error)));
-    child.once("close", (code) => resolve(code === 0 ? undefined : `exit code ${code}`));
+    child.once("close", () => resolve(undefined));
   });
 }

@@ -1,6 +1,6 @@
 /**
  * Genuine containerd with our shim as a runtime handler, driven over the CRI as kubelet does. Titles
- * become rows of runtime-shim/CONFORMANCE.md; "not supported: …" says what is refused or missing, and why.
+ * become rows of README.md here.
  */
 import { existsSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
@@ -295,33 +295,6 @@ describe.skipIf(why !== undefined)("CRI", () => {
       session.close();
       // stdinOnce: the client's leaving is the end of the input.
       expect((await ended(echo)).exitCode).toBe(6);
-    });
-  });
-
-  describe("PortForward", () => {
-    const serve = (port: number, words: string) =>
-      sh(
-        `(while [ ! -e /tmp/closed-${port} ]; do echo ${words} | nc -l -N ${port}; done) >/dev/null 2>&1 &`,
-      );
-    /** All that came from the port, and what the server says went wrong. */
-    const forward = async (port: number, podSandboxId = pod.id) => {
-      const { url } = await scene.client.call(cri.portForward, { podSandboxId, port: [port] });
-      const session = await scene.streams.open(`${url}?port=${port}`);
-      session.send(0, "GET\n");
-      await session.closed;
-      return { data: session.text(0).slice(2), error: session.text(1).slice(2) };
-    };
-
-    it("reaches a program that listens in the guest", async () => {
-      await serve(8080, "from-the-guest");
-      await waitUntil(async () => (await forward(8080)).data === "from-the-guest\n", {
-        what: "the guest's words",
-        describe: async () => JSON.stringify(await forward(8080)),
-      });
-    });
-
-    it("says that nothing listens there", async () => {
-      expect((await forward(8081)).error).toContain("127.0.0.1:8081: connect: connection refused");
     });
   });
 
