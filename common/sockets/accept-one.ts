@@ -15,6 +15,8 @@ export async function acceptOne(path: string): Promise<AcceptOne> {
     accept = resolve;
   });
   const server = createServer((socket) => {
+    // It may break before anybody has taken it; whoever does finds it destroyed.
+    socket.on("error", () => {});
     accept(socket);
     // The second caller is a stranger.
     server.close();

@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { shimError } from "../errors.ts";
 
 export interface VmmLimits {
   /** Thousandths of a core. */
@@ -18,8 +19,10 @@ export interface VmmCgroup {
   readonly limits: VmmLimits;
   /** What was made for it, deepest first: for `removeVmmCgroup`. */
   readonly folders: readonly string[];
-  /** Moves a process with all its threads. */
+  /** Moves a process with all its threads; throws when the kernel does not take it. */
   add(pid: number): void;
+  /** Whether a process was moved: only then do the limits hold for anybody. */
+  readonly isUsed: boolean;
   /** How often the kernel killed in it for lack of memory. */
   oomKills(): number;
 }
@@ -57,12 +60,17 @@ export function createVmmCgroup(
   const eventsFile = unified
     ? join(root, path, "memory.events")
     : join(root, "memory", path, "memory.oom_control");
+  let isUsed = false;
   return {
     path,
     limits,
     folders: [...made].reverse(),
+    get isUsed() {
+      return isUsed;
+    },
     add(pid) {
       for (const tree of trees) writeFileSync(join(tree, path, "cgroup.procs"), String(pid));
+      isUsed = true;
     },
     oomKills() {
       try {
@@ -82,8 +90,17 @@ export async function removeVmmCgroup(folders: readonly string[]): Promise<void>
   }
 }
 
-/** The path of the spec, if it is one of folders; systemd's own notation (slice:prefix:name) is not. */
+/**
+ * The path of the spec, if it is one of folders; systemd's own notation (slice:prefix:name) is not.
+ * Throws BAD_BUNDLE for one that leads out of its own folder.
+ */
 export function vmmCgroupPath(cgroupsPath: string | null | undefined, sandboxId: string): string {
+  if (cgroupsPath?.split("/").includes("..")) {
+    throw shimError(
+      "BAD_BUNDLE",
+      `linux.cgroupsPath of the spec must not hold "..": ${cgroupsPath}`,
+    );
+  }
   return cgroupsPath?.startsWith("/") && !cgroupsPath.includes(":")
     ? cgroupsPath
     : `/katasim/${sandboxId}`;

@@ -28,7 +28,10 @@ export function openConsoleLog(path: string): ConsoleLog {
       if (fd === undefined) return;
       try {
         if (size + chunk.length > maxFileBytes) {
-          closeSync(fd);
+          // Forgotten at once: if what follows fails, the number is soon another file's.
+          const full = fd;
+          fd = undefined;
+          closeSync(full);
           renameSync(path, `${path}.1`);
           fd = openSync(path, "w", 0o600);
           size = 0;

@@ -70,6 +70,7 @@ async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<
       }
     }
     vmm.isRunning();
+    void qmp.closed.then((reason) => vmm.abandon(reason));
     const { hasDisks, ...diskVerbs } = createDiskVerbs(qmp, spec.place, vmm.pid);
     return {
       ...vmm,
@@ -138,6 +139,10 @@ function createDiskVerbs(qmp: QmpClient, place: VmSpec["place"], vmmPid: number)
             addr: `0x${slot.toString(16)}`,
             "disable-legacy": "on",
             "num-queues": 1,
+            // QEMU's own answer to a full disk of the host is to stop the VM; the guest's programs are
+            // to be told, as they would be anywhere else.
+            werror: "report",
+            rerror: "report",
           });
         } catch (error) {
           await qmp.execute("blockdev-del", { "node-name": node }).catch(() => {});

@@ -3,6 +3,7 @@
  * its end explained. The drivers add how it is talked to.
  */
 import { rmSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import { findProgram } from "../../common/process/find-program.ts";
@@ -19,6 +20,9 @@ import { type ConsoleLog, openConsoleLog } from "./console-log.ts";
 import type { RunningVm, VmExit, VmSpec } from "./hypervisor.ts";
 import { createVmmState } from "./vmm-state.ts";
 
+// A process that ends closes its connections first; its exit is known some milliseconds later.
+const endTimeoutMs = 1_000;
+
 export interface VmmProgram {
   readonly name: string;
   /** What to do when it is not installed. */
@@ -33,6 +37,8 @@ export interface VmmProcess
   whileAlive<T>(work: Promise<T>, timeoutMs?: number): Promise<T>;
   /** It is up: from now on its end is not a failed start. */
   isRunning(): void;
+  /** Kills one that cannot be kept, as a failure with this reason, unless it is ending by itself. */
+  abandon(reason: string): Promise<void>;
 }
 
 /** Rejects with VMM_MISSING. `onEnd` closes what was opened for it, also when it cannot be started. */
@@ -62,10 +68,11 @@ export async function startVmm(
   writePidFile(spec.pidFile, child.pid);
   log.info({ pid: child.pid, argv }, "VMM started");
   const state = createVmmState();
+  let given: string | undefined;
   const exited = child.exited.then((exit): VmExit => {
     const expected = state.current === "stopping";
     state.move("gone");
-    const reason = endReason(name, child, exit, consoleLog);
+    const reason = given ?? endReason(name, child, exit, consoleLog);
     onEnd();
     consoleLog.close();
     rmSync(spec.pidFile, { force: true });
@@ -80,6 +87,14 @@ export async function startVmm(
     consoleTail: () => consoleLog.tail(),
     isRunning: () => void state.move("running"),
     whileAlive: (work, timeoutMs) => whileAlive(name, work, exited, timeoutMs),
+    async abandon(reason) {
+      if (
+        (await Promise.race([exited, sleep(endTimeoutMs, undefined, { ref: false })])) !== undefined
+      )
+        return;
+      given = reason;
+      child.kill("SIGKILL");
+    },
     async stop() {
       if (state.move("stopping")) child.kill("SIGKILL");
       await exited;

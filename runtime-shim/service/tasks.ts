@@ -125,9 +125,9 @@ export function createTasks(dependencies: {
     },
     guestOom(containerId, who) {
       if (!tasks.has(containerId)) return;
-      log.warn({ container: containerId, who }, "out of memory");
       const nowMs = performance.now();
       if (nowMs - (oomToldMs.get(containerId) ?? Number.NEGATIVE_INFINITY) < oomPauseMs) return;
+      log.warn({ container: containerId, who }, "out of memory");
       oomToldMs.set(containerId, nowMs);
       publisher.publish("/tasks/oom", TaskOOMSchema, { containerId });
     },

@@ -122,6 +122,7 @@ describe.skipIf(obstacle !== undefined)("containerd-shim-katasim-v2 in trouble",
         create("x", sandboxSpec("x", { netnsPath: "/proc/self/ns/net" }), {}),
       ).rejects.toThrow("Host networking requested, not supported by runtime");
       await other.client.call(task.shutdown, { id: "x" });
+      await other.client.closed;
     } finally {
       await other.close();
     }

@@ -69,6 +69,11 @@ describe.skipIf(why !== undefined)(`a VMM's cgroup${why ? ` (skipped: ${why})` :
     expect(allowedMib).toBeLessThan(2304 + 512);
   });
 
+  it("allows the VMM a bounded number of tasks", () => {
+    const home = folderOf(record.vmmPid, "pids");
+    expect(readFileSync(join(home, "pids.max"), "utf8").trim()).toBe("512");
+  });
+
   it("throttles a guest that wants more", async () => {
     const busy = "for i in 1 2; do while :; do :; done & done; sleep 1000";
     await scene.newContainer(driver, "pod", "busy", ["sh", "-c", busy]);

@@ -15,6 +15,8 @@ export interface QmpClient {
     matches: (data: Record<string, unknown>) => boolean,
     timeoutMs: number,
   ): Promise<void>;
+  /** Resolves with the reason once the connection is over. */
+  readonly closed: Promise<string>;
   close(): void;
 }
 
@@ -34,6 +36,10 @@ export function createQmpClient(socket: Socket): QmpClient {
   const decoder = createQmpDecoder();
   let nextId = 1;
   let ended = false;
+  let tellClosed: (reason: string) => void = () => {};
+  const closed = new Promise<string>((resolve) => {
+    tellClosed = resolve;
+  });
   const end = (reason: string) => {
     if (ended) return;
     ended = true;
@@ -43,6 +49,7 @@ export function createQmpClient(socket: Socket): QmpClient {
     for (const waiter of waiters) waiter.reject(error);
     pending.clear();
     waiters.clear();
+    tellClosed(reason);
   };
   let greet: (version: string) => void = () => {};
   const version = new Promise<string>((resolve) => {
@@ -66,6 +73,7 @@ export function createQmpClient(socket: Socket): QmpClient {
   };
   socket.on("error", (error) => end(`the connection to QEMU failed: ${messageOf(error)}`));
   socket.on("close", () => end("QEMU closed its control connection"));
+  if (socket.destroyed) end("QEMU closed its control connection");
   socket.on("data", (chunk: Buffer) => {
     try {
       for (const message of decoder.push(chunk)) handle(message);
@@ -76,6 +84,7 @@ export function createQmpClient(socket: Socket): QmpClient {
 
   return {
     version,
+    closed,
     async execute(command, args = {}) {
       if (ended) throw shimError("VMM_GONE", "the connection to QEMU is closed");
       const id = nextId;
