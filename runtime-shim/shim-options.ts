@@ -40,6 +40,14 @@ export const ShimOptionsSchema = z.strictObject({
   rootfsCacheDir: z.string().optional(),
   /** What that folder may hold before the least recently used is removed. */
   rootfsCacheMib: z.int().positive().default(10_240),
+  /** From the VMM's start to a guest that is ready for containers; then the sandbox is given up. */
+  bootTimeoutSeconds: z.number().positive().max(3_600).default(60),
+  /**
+   * How long the guest's agent may leave a request unanswered before the sandbox ends, with that as the
+   * reason. It is asked at least as often, and twice a minute, so a guest that hangs is noticed within
+   * twice this time. What a busy guest on a busy machine needs for a disk is 10 s and more.
+   */
+  guestTimeoutSeconds: z.number().positive().max(3_600).default(60),
 });
 
 export type ShimOptions = z.infer<typeof ShimOptionsSchema>;

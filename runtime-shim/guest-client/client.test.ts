@@ -4,6 +4,12 @@ import { createFakeGuest, type FakeGuest } from "../../test/fakes/fake-guest.ts"
 import { createGuestClient, type ExitedEvent, errnoOf, type GuestClient } from "./client.ts";
 import { FrameKind, GuestEvent, initialWindowBytes, maxDataBytes, Verb } from "./protocol.ts";
 
+const credit = (bytes: number) => {
+  const body = Buffer.alloc(4);
+  body.writeUInt32BE(bytes);
+  return body;
+};
+const manyFields = (count: number) => Array.from({ length: count }, () => [9, ""] as const);
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe("guest client", () => {
@@ -56,9 +62,47 @@ describe("guest client", () => {
   it("gives up on a guest that does not answer", async () => {
     vi.useFakeTimers();
     try {
-      const call = client.request("mountDisk").catch((error: unknown) => String(error));
+      const calls = (["mountDisk", "stats"] as const).map((verb) =>
+        client.request(verb).catch((error: unknown) => String(error)),
+      );
       await vi.advanceTimersByTimeAsync(60_000);
-      expect(await call).toContain("the guest did not answer mountDisk in 60 s");
+      const words = "the guest did not answer mountDisk in 60 s";
+      expect(await Promise.all(calls)).toEqual([
+        `SimError [GUEST_TIMEOUT]: ${words}`,
+        `SimError [GUEST_GONE]: ${words}`,
+      ]);
+      expect(await client.closed).toBe(words);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it("fails only the request where a program of the pod may be what does not answer", async () => {
+    vi.useFakeTimers();
+    try {
+      const call = client.request("exec").catch((error: unknown) => String(error));
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(await call).toContain("the guest did not answer exec in 60 s");
+    } finally {
+      vi.useRealTimers();
+    }
+    guest.reply(requestId(0));
+    const next = client.request("stats");
+    guest.reply(requestId(1));
+    await next;
+  });
+
+  it("does not count the time in which it stood still itself", async () => {
+    vi.useFakeTimers();
+    try {
+      const call = client.request("stats");
+      vi.setSystemTime(Date.now() + 3_600_000);
+      vi.spyOn(performance, "now").mockReturnValue(performance.now() + 3_600_000);
+      await vi.advanceTimersByTimeAsync(6_000);
+      vi.mocked(performance.now).mockRestore();
+      await vi.advanceTimersByTimeAsync(48_000);
+      guest.reply(requestId(0));
+      await call;
     } finally {
       vi.useRealTimers();
     }
@@ -90,12 +134,77 @@ describe("guest client", () => {
     expect(await client.closed).toContain("the guest sent a frame of 4294967295 bytes");
   });
 
-  it("ignores replies and data nobody asked for", async () => {
-    guest.reply(77);
-    guest.send(FrameKind.data, 99, Buffer.from("x"));
+  it.each<[string, (guest: FakeGuest) => void]>([
+    ["answered request 77, which waits for no answer", () => guest.reply(77)],
+    ["used stream 99, which it was not given", () => guest.send(FrameKind.data, 99)],
+    ["used stream 0, which it was not given", () => guest.send(FrameKind.reset, 0)],
+    [
+      "gave back 1 bytes of window on stream 1 that it did not take",
+      () => guest.send(FrameKind.window, client.openStream().streamId, credit(1)),
+    ],
+    [
+      "gave back 0 bytes",
+      () => guest.send(FrameKind.window, client.openStream().streamId, credit(0)),
+    ],
+    [
+      "sent data after the end of stream 1",
+      () => {
+        client.openStream();
+        for (const _ of [1, 2]) guest.send(FrameKind.data, 1);
+      },
+    ],
+    ["sent more than 64 fields in one frame", () => guest.event(99, manyFields(65))],
+    ["sent an event of 209001 bytes", () => guest.event(99, manyFields(41_800))],
+  ])("gives up a guest that %s", async (words, play) => {
+    play(guest);
+    expect(await client.closed).toContain(`the guest ${words}`);
+    await expect(client.request("hello")).rejects.toThrow(words);
+  });
+
+  it("takes what was under way on a stream it closed, and no more", async () => {
+    const stream = client.openStream();
+    stream.destroy();
+    guest.send(FrameKind.data, stream.streamId, Buffer.alloc(maxDataBytes));
+    guest.send(FrameKind.reset, stream.streamId);
     const call = client.request("hello");
     guest.reply(requestId(0));
     await call;
+    for (let frames = 0; frames < 16; frames++) {
+      guest.send(FrameKind.data, stream.streamId, Buffer.alloc(maxDataBytes));
+    }
+    expect(await client.closed).toContain("goes on with streams that are closed");
+  });
+
+  it("gives up a guest that floods it with events", async () => {
+    for (let sent = 0; sent < 20_000; sent++) guest.event(GuestEvent.oom, [[1, "c"]]);
+    expect(await client.closed).toContain("the guest sent more than 1000 events a second");
+  });
+
+  it("holds back what a guest does not read, and gives each stream its turn", async () => {
+    guest.stopReading();
+    const streams = [client.openStream("input"), client.openStream("input")];
+    const written = streams.map(
+      (stream) => new Promise((resolve) => stream.write(Buffer.alloc(initialWindowBytes), resolve)),
+    );
+    await turn();
+    expect(guest.transport.writableLength).toBeLessThan(2 * maxDataBytes);
+    guest.readOn();
+    await Promise.all(written);
+    expect(guest.frames.slice(1, 5).map(({ id }) => id)).toEqual([1, 2, 1, 2]);
+  });
+
+  it("returns no window to a guest that does not read", async () => {
+    const stream = client.openStream();
+    stream.resume();
+    guest.stopReading();
+    void client.request("writeFile", [[6, Buffer.alloc(maxDataBytes)]]).catch(() => {});
+    const before = guest.transport.writableLength;
+    for (let sent = 0; sent <= initialWindowBytes; sent += maxDataBytes) {
+      guest.send(FrameKind.data, stream.streamId, Buffer.alloc(maxDataBytes));
+      await turn();
+    }
+    expect(guest.transport.writableLength).toBeLessThanOrEqual(before);
+    expect(await client.closed).toContain("overran the window");
   });
 
   it("sends no more than the guest's window and goes on when it grows", async () => {
@@ -110,9 +219,7 @@ describe("guest client", () => {
     await turn();
     expect(sentBytes()).toBe(initialWindowBytes);
     expect(Math.max(...guest.frames.map(({ body }) => body.length))).toBe(maxDataBytes);
-    const window = Buffer.alloc(4);
-    window.writeUInt32BE(10);
-    guest.send(FrameKind.window, stream.streamId, window);
+    guest.send(FrameKind.window, stream.streamId, credit(10));
     await written;
     expect(sentBytes()).toBe(initialWindowBytes + 10);
   });

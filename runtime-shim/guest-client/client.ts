@@ -8,8 +8,15 @@ import { getSystemErrorMap } from "node:util";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import { shimError } from "../errors.ts";
+import { createAllowance } from "./allowance.ts";
+import { startDeadline } from "./deadline.ts";
 import { decodeFields, encodeFields, type FieldList, type Fields } from "./fields.ts";
-import { createGuestFrameDecoder, encodeGuestFrame, type GuestFrame } from "./frames.ts";
+import {
+  createGuestFrameDecoder,
+  encodeGuestFrame,
+  frameHeaderBytes,
+  type GuestFrame,
+} from "./frames.ts";
 import { FrameKind, GuestEvent, Verb, type VerbName } from "./protocol.ts";
 import { createGuestStream, type GuestStream, type StreamDirection } from "./stream.ts";
 
@@ -35,9 +42,10 @@ export interface GuestListener {
 
 export interface GuestClient {
   /**
-   * Rejects with GUEST_REFUSED (details.errno, e.g. "ENOENT"), GUEST_TIMEOUT or GUEST_GONE.
+   * Rejects with GUEST_REFUSED (details.errno, e.g. "ENOENT"), GUEST_TIMEOUT or GUEST_GONE. A guest
+   * that lets the time pass is given up, unless a program of the pod can hold this verb up.
    */
-  request(verb: VerbName, fields?: FieldList): Promise<Fields>;
+  request(verb: VerbName, fields?: FieldList, timeoutMs?: number): Promise<Fields>;
   /** Gives out the id of a new stream; name it in the next request. */
   openStream(direction?: StreamDirection): GuestStream;
   /** Resolves with the reason once the connection is over. */
@@ -46,8 +54,18 @@ export interface GuestClient {
 }
 
 // No verb waits for a process or a user, so silence means a guest that hangs or will not. The slowest
-// verbs wait for a disk (10 s) or for connect(2); ten boots at once on two cores stretch all of them.
-const requestTimeoutMs = 60_000;
+// verbs wait for a disk (10 s); ten boots at once on two cores stretch all of them.
+const defaultTimeoutMs = 60_000;
+// A container may be frozen between its program's fork and execve, and a server may accept nobody.
+const heldUpByPrograms: readonly VerbName[] = ["start", "exec", "dial"];
+// What an honest guest still sends of a stream that was closed here is at most a window, in frames of
+// nine bytes and more each; that of very many streams is never under way at once.
+const strayBytesPerStream = 1 << 20;
+const maxStrayBytes = 64 << 20;
+// A pod whose programs end more often is none; a burst is what waited while the shim was busy.
+const maxEvents = 10_000;
+const eventsPerSecond = 1_000;
+const maxEventFields = 64;
 
 /** "ENOENT" of a refusal; undefined for any other error. */
 export function errnoOf(error: unknown): string | undefined {
@@ -57,11 +75,26 @@ export function errnoOf(error: unknown): string | undefined {
 
 export function createGuestClient(
   transport: Duplex,
-  options: { readonly log: Logger; readonly listener: GuestListener },
+  options: {
+    readonly log: Logger;
+    readonly listener: GuestListener;
+    /** How long a request may go unanswered. */
+    readonly timeoutMs?: number | undefined;
+  },
 ): GuestClient {
   const { log, listener } = options;
   const pending = new Map<number, { resolve(f: Fields): void; reject(e: unknown): void }>();
   const streams = new Map<number, GuestStream>();
+  // Who has something to send that the guest has not made room for, the longest waiting first.
+  const waiting = new Set<() => void>();
+  const strays = createAllowance({
+    ...{ max: maxStrayBytes, initial: 0, perSecond: 0 },
+    words: "the guest goes on with streams that are closed",
+  });
+  const events = createAllowance({
+    ...{ max: maxEvents, initial: maxEvents, perSecond: eventsPerSecond },
+    words: `the guest sent more than ${eventsPerSecond} events a second`,
+  });
   const decoder = createGuestFrameDecoder();
   let nextRequest = 1;
   let nextStream = 1;
@@ -74,6 +107,10 @@ export function createGuestClient(
   const send = (kind: number, id: number, ...parts: readonly Buffer[]) => {
     if (over === undefined) transport.write(encodeGuestFrame(kind, id, ...parts));
   };
+  const hasRoom = (retry: () => void) => {
+    if (transport.writableNeedDrain) waiting.add(retry);
+    return !transport.writableNeedDrain;
+  };
   const finish = (reason: string) => {
     if (over !== undefined) return;
     over = reason;
@@ -83,6 +120,7 @@ export function createGuestClient(
     pending.clear();
     for (const stream of [...streams.values()]) stream.destroy(error);
     streams.clear();
+    waiting.clear();
     tellClosed(reason);
   };
 
@@ -91,6 +129,15 @@ export function createGuestClient(
   );
   transport.on("close", () => finish("the guest closed its connection"));
   transport.on("end", () => finish("the guest closed its connection"));
+  // It may have come and gone before anybody listened.
+  if (transport.destroyed) finish("the guest closed its connection");
+  transport.on("drain", () => {
+    for (const retry of waiting) {
+      if (transport.writableNeedDrain) return;
+      waiting.delete(retry);
+      retry();
+    }
+  });
   transport.on("data", (chunk: Buffer) => {
     try {
       for (const frame of decoder.push(chunk)) handle(frame);
@@ -103,18 +150,22 @@ export function createGuestClient(
   function handle({ kind, id, body }: GuestFrame): void {
     if (kind === FrameKind.reply) {
       const call = pending.get(id);
-      // A reply to a request that timed out here.
-      if (call === undefined) return;
+      if (call === undefined) throw broken(`answered request ${id}, which waits for no answer`);
       pending.delete(id);
       const status = body.readUInt32BE(0);
       const fields = decodeFields(body.subarray(4));
       if (status === 0) call.resolve(fields);
       else call.reject(refusal(status, fields.words(1)));
     } else if (kind === FrameKind.event) {
-      handleEvent(body.readUInt8(0), decodeFields(body.subarray(1)));
+      events.take(1);
+      handleEvent(body.readUInt8(0), decodeFields(body.subarray(1), maxEventFields));
+    } else if (id === 0 || id >= nextStream) {
+      throw broken(`used stream ${id}, which it was not given`);
     } else {
-      // An unknown stream was closed here while its last frames were under way.
-      streams.get(id)?.receive(kind, body);
+      const stream = streams.get(id);
+      // It was closed here while its last frames were under way.
+      if (stream === undefined) strays.take(frameHeaderBytes + body.length);
+      else stream.receive(kind, body);
     }
   }
 
@@ -131,10 +182,7 @@ export function createGuestClient(
     } else if (type === GuestEvent.listening) {
       listener.listening?.(fields.numbers(1));
     } else if (type === GuestEvent.broken) {
-      throw shimError(
-        "GUEST_PROTOCOL",
-        `the guest agent gave up: ${fields.words(1) ?? "no reason"}`,
-      );
+      throw broken(`agent gave up: ${fields.words(1) ?? "no reason"}`);
     }
   }
 
@@ -144,32 +192,35 @@ export function createGuestClient(
     openStream(direction) {
       const id = nextStream;
       nextStream += 1;
-      const forget = (streamId: number) => void streams.delete(streamId);
-      const stream = createGuestStream(id, { send, forget }, direction);
+      const forget = (streamId: number) => {
+        if (streams.delete(streamId)) strays.add(strayBytesPerStream);
+      };
+      const stream = createGuestStream(id, { send, hasRoom, forget }, direction);
       // Whoever uses it listens too; a stream that dies unused must not end the process.
       stream.on("error", () => {});
       if (over === undefined) streams.set(id, stream);
       else stream.destroy(shimError("GUEST_GONE", over));
       return stream;
     },
-    async request(verb, fields = []) {
+    async request(verb, fields = [], timeoutMs = options.timeoutMs ?? defaultTimeoutMs) {
       if (over !== undefined) throw shimError("GUEST_GONE", over);
       const id = nextRequest;
       nextRequest = nextRequest === 0xffffffff ? 1 : nextRequest + 1;
-      let timer: NodeJS.Timeout | undefined;
       const body = encodeFields(fields);
+      let cancel = () => {};
       try {
         return await new Promise<Fields>((resolve, reject) => {
           pending.set(id, { resolve, reject });
-          timer = setTimeout(() => {
-            const words = `the guest did not answer ${verb} in ${requestTimeoutMs / 1000} s`;
+          cancel = startDeadline(timeoutMs, () => {
+            const words = `the guest did not answer ${verb} in ${timeoutMs / 1000} s`;
             reject(shimError("GUEST_TIMEOUT", words));
-          }, requestTimeoutMs);
+            // A late answer to the others would find nobody who can use it.
+            if (!heldUpByPrograms.includes(verb)) finish(words);
+          });
           send(FrameKind.request, id, Buffer.from([Verb[verb]]), body);
         });
       } finally {
-        clearTimeout(timer);
-        pending.delete(id);
+        cancel();
       }
     },
   };
@@ -183,4 +234,8 @@ function refusal(status: number, words: string | undefined) {
   const known = getSystemErrorMap().get(-status);
   const errno = known?.[0] ?? `errno ${status}`;
   return shimError("GUEST_REFUSED", words || (known?.[1] ?? errno), { details: { errno } });
+}
+
+function broken(what: string) {
+  return shimError("GUEST_PROTOCOL", `the guest ${what}`);
 }

@@ -4,6 +4,8 @@ import { shimError } from "../errors.ts";
 
 // The agent's own words are at most 400 bytes; they go on into events and onto terminals.
 const maxWordsBytes = 1024;
+// The longest list there is, that of a container's processes, has one for each.
+const maxFields = 1 << 16;
 
 export type FieldValue = string | number | bigint | Buffer | boolean;
 /** `undefined` leaves the field out. */
@@ -50,15 +52,16 @@ export interface Fields {
   groups(first: number): Fields[];
 }
 
-/** Throws GUEST_PROTOCOL when the fields do not fill the bytes exactly. */
-export function decodeFields(bytes: Buffer): Fields {
+/** Throws GUEST_PROTOCOL when the fields do not fill the bytes exactly, or are too many. */
+export function decodeFields(bytes: Buffer, max = maxFields): Fields {
   const list: Array<readonly [number, Buffer]> = [];
   for (let offset = 0; offset < bytes.length; ) {
-    if (bytes.length - offset < 5) throw truncated();
+    if (bytes.length - offset < 5) throw bad("fields that are cut off");
     const tag = bytes.readUInt8(offset);
     const length = bytes.readUInt32BE(offset + 1);
     offset += 5;
-    if (length > bytes.length - offset) throw truncated();
+    if (length > bytes.length - offset) throw bad("fields that are cut off");
+    if (list.length === max) throw bad(`more than ${max} fields in one frame`);
     list.push([tag, bytes.subarray(offset, offset + length)]);
     offset += length;
   }
@@ -93,11 +96,11 @@ function fieldsOf(list: ReadonlyArray<readonly [number, Buffer]>): Fields {
 function toNumber(tag: number, value: Buffer): number {
   const number = value.length === 8 ? Number(value.readBigUInt64BE()) : Number.NaN;
   if (!Number.isSafeInteger(number)) {
-    throw shimError("GUEST_PROTOCOL", `the guest sent a bad number in field ${tag}`);
+    throw bad(`a bad number in field ${tag}`);
   }
   return number;
 }
 
-function truncated() {
-  return shimError("GUEST_PROTOCOL", "the guest sent fields that are cut off");
+function bad(what: string) {
+  return shimError("GUEST_PROTOCOL", `the guest sent ${what}`);
 }

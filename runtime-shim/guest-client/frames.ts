@@ -11,6 +11,9 @@ export interface GuestFrame {
 
 const lengthBytes = 4;
 const kindAndIdBytes = 5;
+export const frameHeaderBytes = lengthBytes + kindAndIdBytes;
+// Its ids and words are a few hundred bytes.
+const maxEventBytes = 64 << 10;
 
 export function encodeGuestFrame(kind: number, id: number, ...parts: readonly Buffer[]): Buffer {
   const bodyBytes = parts.reduce((sum, part) => sum + part.length, 0);
@@ -21,7 +24,7 @@ export function encodeGuestFrame(kind: number, id: number, ...parts: readonly Bu
       `a frame of ${length} bytes is longer than ${maxFrameLength}`,
     );
   }
-  const header = Buffer.allocUnsafe(lengthBytes + kindAndIdBytes);
+  const header = Buffer.allocUnsafe(frameHeaderBytes);
   header.writeUInt32BE(length, 0);
   header.writeUInt8(kind, 4);
   header.writeUInt32BE(id, 5);
@@ -59,6 +62,7 @@ function checkFrame({ kind, body }: GuestFrame): void {
       return;
     case FrameKind.event:
       if (body.length < 1) throw bad("an event without a type");
+      if (body.length > maxEventBytes) throw bad(`an event of ${body.length} bytes`);
       return;
     case FrameKind.data:
       if (body.length > maxDataBytes) throw bad(`${body.length} bytes of data in one frame`);

@@ -7,6 +7,7 @@ import { createGuestClient, type GuestClient, type GuestListener } from "../gues
 import { protocolVersion } from "../guest-client/protocol.ts";
 import type { RunningVm } from "../hypervisors/hypervisor.ts";
 import type { PodInterface } from "../network/interface.ts";
+import { type ShimOptions, ShimOptionsSchema } from "../shim-options.ts";
 
 export interface BootedGuest {
   readonly guest: GuestClient;
@@ -25,9 +26,6 @@ export interface GuestIdentity {
   readonly sharedMemoryBytes?: number | undefined;
 }
 
-// A cold boot takes 1.5 s in software on a quiet machine. Ten at once on two busy cores took 15 s.
-const bootTimeoutMs = 60_000;
-
 /** Rejects with GUEST_BOOT_TIMEOUT or VMM_START_FAILED, both with the console's last words. */
 export async function bootGuest(
   vm: RunningVm,
@@ -36,16 +34,22 @@ export async function bootGuest(
     readonly log: Logger;
     readonly listener: GuestListener;
     readonly signal?: AbortSignal | undefined;
+    readonly options?: Pick<ShimOptions, "bootTimeoutSeconds" | "guestTimeoutSeconds">;
   },
 ): Promise<BootedGuest> {
-  const deadline = deadlineOf(dependencies.signal);
+  const { log, listener, options = ShimOptionsSchema.parse({}) } = dependencies;
+  // A cold boot takes 1.5 s in software on a quiet machine. Ten at once on two busy cores took 15 s.
+  const bootTimeoutMs = options.bootTimeoutSeconds * 1000;
+  const deadline = deadlineOf(bootTimeoutMs, dependencies.signal);
   let guest: GuestClient | undefined;
   try {
     return await Promise.race([
       deadline.passed,
       (async () => {
-        guest = createGuestClient(await vm.agent, dependencies);
-        const hello = await guest.request("hello");
+        const timeoutMs = options.guestTimeoutSeconds * 1000;
+        guest = createGuestClient(await vm.agent, { log, listener, timeoutMs });
+        // Asked before the kernel is up: it has the boot's own deadline.
+        const hello = await guest.request("hello", [], bootTimeoutMs);
         const bootMs = Math.round(performance.now() - vm.startedAtMs);
         const protocol = hello.number(1);
         if (protocol !== protocolVersion) {
@@ -109,7 +113,7 @@ async function exitWithin(vm: RunningVm, timeoutMs: number): Promise<string | un
   return reason;
 }
 
-function deadlineOf(signal: AbortSignal | undefined) {
+function deadlineOf(bootTimeoutMs: number, signal: AbortSignal | undefined) {
   let passed = false;
   let cancel = () => {};
   const promise = new Promise<never>((_, reject) => {

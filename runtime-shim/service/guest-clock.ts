@@ -1,13 +1,14 @@
 /**
  * Keeps the guest's clock near the host's: a guest that stood still (its VM paused, this machine
- * suspended, a software emulation short of time) does not know how long.
+ * suspended, a software emulation short of time) does not know how long. A guest that hangs is noticed
+ * by it, too: the request's deadline passes, and the client gives the guest up.
  */
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import type { GuestClient } from "../guest-client/client.ts";
 
 // A suspended laptop's pods are right again within this time; a request costs the guest next to nothing.
-const intervalMs = 30_000;
+export const clockIntervalMs = 30_000;
 // What the journey of an answer hides is not worth a correction.
 const toleranceMs = 20;
 
@@ -30,7 +31,7 @@ export function keepGuestClock(
             options.log.debug({ error: messageOf(error) }, "the guest's clock was not asked"),
           )
           .finally(next),
-      options.intervalMs ?? intervalMs,
+      options.intervalMs ?? clockIntervalMs,
     ).unref();
   };
   void guest.closed.then(() => {

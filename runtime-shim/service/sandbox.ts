@@ -2,7 +2,7 @@
  * A sandbox: one VM, its guest, its tap and sockets. Made once by `bootSandbox`; `stop` may be called
  * from anywhere and any number of times and leaves nothing outside the bundle.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "../../common/errors.ts";
@@ -32,10 +32,9 @@ import { sizingProfiles } from "../sizing/profiles.ts";
 import { type PodLimits, sizeVm, type VmSize } from "../sizing/vm-size.ts";
 import { type BootedGuest, bootGuest } from "./boot-guest.ts";
 import { writeVmRecord } from "./bundle-files.ts";
-import { keepGuestClock } from "./guest-clock.ts";
+import { clockIntervalMs, keepGuestClock } from "./guest-clock.ts";
 import {
   consoleLogFile,
-  removeSockets,
   type ShimState,
   socketPaths,
   vmmPidFile,
@@ -95,7 +94,8 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
   try {
     const cgroup = confine(input, { ...size, memoryMib: size.memoryMib + overheadMib }, undo);
     const place = placeFor(input, accelerator);
-    undo.unshift(async () => removeSockets(state.socketPrefix));
+    // Not the task socket: the shim lives on.
+    undo.unshift(async () => rmSync(sockets.vmmFolder, { recursive: true, force: true }));
     makeSocketFolder(sockets.vmmFolder, place);
     const network = await connectNetwork(input, cgroup, place, undo);
     vm = await choice.hypervisor.start({
@@ -121,7 +121,8 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
       listening: (ports) => listeners?.update(ports),
     };
     const booted = await bootGuest(vm, { ...input, network: network?.pod }, { ...input, listener });
-    keepGuestClock(booted.guest, input);
+    const intervalMs = Math.min(clockIntervalMs, options.guestTimeoutSeconds * 1000);
+    keepGuestClock(booted.guest, { log, intervalMs });
     const dial = await startDialServer(sockets.dial, booted.guest);
     undo.unshift(() => dial.close());
     if (network?.nic.kind === "tap") {
@@ -210,8 +211,12 @@ function createSandbox(
     addWritableDisk: (disk) => plug(disk, "ext4"),
     async removeDisk(serial) {
       images.delete(serial);
-      await guest.request("unmountDisk", [[1, serial]]);
-      await vm.detachDisk(serial);
+      try {
+        await guest.request("unmountDisk", [[1, serial]]);
+      } finally {
+        // Its file goes away whatever the guest says.
+        await vm.detachDisk(serial);
+      }
     },
     stop() {
       stopAsked = true;
@@ -235,8 +240,8 @@ function confine(
   limits: VmmLimits,
   undo: Array<() => Promise<void>>,
 ): VmmCgroup | undefined {
+  const path = vmmCgroupPath(cgroupsPath, state.groupId);
   try {
-    const path = vmmCgroupPath(cgroupsPath, state.groupId);
     const { cpuMillis, memoryMib } = limits;
     const cgroup = createVmmCgroup(path, { cpuMillis, memoryMib }, (cgroupFolders) =>
       // For a `delete` that finds this process dead.
@@ -312,7 +317,7 @@ function vmRecord(
   }: { readonly cgroup?: VmmCgroup | undefined; readonly place?: VmmPlace | undefined },
 ): VmRecord {
   return {
-    ...(cgroup === undefined ? {} : { cgroup: { path: cgroup.path, ...cgroup.limits } }),
+    ...(cgroup?.isUsed ? { cgroup: { path: cgroup.path, ...cgroup.limits } } : {}),
     hypervisor: hypervisor.name,
     hypervisorVersion: vm.version,
     accelerator,

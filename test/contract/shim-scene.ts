@@ -50,12 +50,13 @@ export function createShimScene(folder: string) {
       id: string,
       args: readonly string[],
       extra: object = {},
+      input: { readonly stdin?: boolean } = {},
     ) {
       await target.start(id, containerSpec(sandbox, args, extra));
-      const streams = target.streams(id);
-      const { stdout, stderr } = streams;
+      const streams = target.streams(id, input);
+      const { stdin, stdout, stderr } = streams;
       await target.client.call(task.create, {
-        ...{ id, bundle: target.bundleOf(id), stdout, stderr },
+        ...{ id, bundle: target.bundleOf(id), stdin, stdout, stderr },
         rootfs: [{ type: "erofs", source: baseImage(folder), options: ["ro"] }],
       });
       await target.client.call(task.start, { id });

@@ -29,6 +29,10 @@ export interface FakeGuest {
   event(type: number, fields: FieldList): void;
   send(kind: number, id: number, body?: Buffer): void;
   raw(bytes: Buffer): void;
+  /** From now on it takes no bytes, as an agent that does not read. */
+  stopReading(): void;
+  /** From now on it takes a piece in each turn of the event loop. */
+  readOn(): void;
   /** The VM is gone. */
   hangUp(): void;
 }
@@ -51,11 +55,18 @@ export function createFakeGuest(): FakeGuest {
       } else frames.push({ kind, id, body });
     }
   };
+  let pace: "at once" | "not" | "turn by turn" = "at once";
+  let readOn = () => {};
   const transport = new Duplex({
     read() {},
     write(chunk: Buffer, _encoding, callback) {
-      receive(chunk);
-      callback();
+      const take = () => {
+        receive(chunk);
+        callback();
+      };
+      if (pace === "at once") take();
+      else if (pace === "not") readOn = take;
+      else setImmediate(take);
     },
   });
   const raw = (bytes: Buffer) => void transport.push(bytes);
@@ -74,6 +85,13 @@ export function createFakeGuest(): FakeGuest {
       raw(encodeGuestFrame(FrameKind.event, 0, Buffer.from([type]), encodeFields(fields))),
     send,
     raw,
+    stopReading() {
+      pace = "not";
+    },
+    readOn() {
+      pace = "turn by turn";
+      readOn();
+    },
     hangUp: () => void transport.push(null),
   };
 }
