@@ -4,6 +4,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { ladder, type RungStatus, rungName } from "../../runtime-shim/hypervisors/ladder.ts";
 import { createKubectl } from "../support/kubectl.ts";
 import { makeSimulator, type Simulator } from "../support/start-simulator.ts";
 
@@ -114,6 +115,31 @@ describe("katasim up and down", () => {
       nodeName: simulator.nodeName,
       server: expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/),
     });
+  });
+
+  it("explains every rung of the ladder before anything runs, with a remedy", async () => {
+    await using simulator = await makeSimulator();
+    const answer = async (...words: string[]) => (await simulator.katasim(words)).stdout;
+    const { checks } = JSON.parse(await answer("doctor", "-o", "json"));
+    const handlers = JSON.parse(await answer("runtime", "list", "-o", "json")).items;
+    const texts = [await answer("doctor"), await answer("runtime", "list")];
+    const { rungs } = handlers.find(({ sandboxed }: { sandboxed: boolean }) => sandboxed);
+    expect(rungs.map(rungName)).toEqual(ladder.map(rungName));
+    for (const rung of rungs as readonly RungStatus[]) {
+      const name = rungName(rung);
+      const { usable, explanation, remedy } = rung;
+      expect([name, explanation]).toEqual([name, expect.stringMatching(/^\S+( \S+){2,}$/)]);
+      expect([name, remedy === undefined]).toEqual([name, usable]);
+      expect(checks.find(({ id }: { id: string }) => id === name)).toEqual({
+        id: name,
+        state: usable ? "ok" : "absent",
+        message: explanation,
+        ...(usable ? {} : { fix: remedy }),
+      });
+      for (const text of texts) {
+        for (const words of [name, explanation, remedy ?? ""]) expect(text).toContain(words);
+      }
+    }
   });
 
   it("logs by component", async () => {
