@@ -1,14 +1,27 @@
 // The product's promise in one file: the two manifests of Microsoft's Pod Sandboxing page, genuine
 // kubectl, two kernels.
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { release } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Rung, rungName } from "../../runtime-shim/hypervisors/ladder.ts";
 import { waitReady } from "../support/pods.ts";
 import { type Simulator, startSimulator } from "../support/start-simulator.ts";
 
 const manifests = join(import.meta.dirname, "..", "..", "scripts", "demo-pods");
 const hostBootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+
+/** By the process that runs the guest: its program, and the device that it has open. */
+function rungOf(vmmPid: number): Rung {
+  const program = basename(readlinkSync(`/proc/${vmmPid}/exe`));
+  const files = readdirSync(`/proc/${vmmPid}/fd`).map((fd) =>
+    readlinkSync(`/proc/${vmmPid}/fd/${fd}`),
+  );
+  return {
+    hypervisor: program.startsWith("qemu-system") ? "qemu" : "cloud-hypervisor",
+    accelerator: (["mshv", "kvm"] as const).find((name) => files.includes(`/dev/${name}`)) ?? "tcg",
+  };
+}
 
 describe("the main job", () => {
   let simulator: Simulator;
@@ -65,6 +78,59 @@ describe("the main job", () => {
     expect(of("untrusted").vm.bootId).toBe(await bootId("untrusted"));
     expect(of("untrusted").vm.kernelRelease).toBe(await exec("untrusted", "uname -r"));
     expect(of("untrusted").residentBytes).toBeGreaterThan(50 * 2 ** 20);
+  });
+
+  it("says on which rung it stands, on the node, the pod and in JSON", async () => {
+    const json = async (...words: string[]) =>
+      JSON.parse(await simulator.katasimOk([...words, "-o", "json"]));
+    const shown = await json("sandbox", "show", "untrusted");
+    const rung = rungOf(shown.vm.vmmPid);
+    const { hypervisor, accelerator } = rung;
+    const software = accelerator === "tcg";
+    const marks = {
+      "katasim.dev/hypervisor": hypervisor,
+      "katasim.dev/accelerator": accelerator,
+    };
+    const node = JSON.parse(
+      await simulator.kubectl.ok(["get", "node", simulator.nodeName, "-o", "json"]),
+    );
+    expect(node.metadata.labels).toMatchObject(marks);
+    expect(node.status.conditions).toContainEqual(
+      expect.objectContaining({
+        type: "katasim.dev/HardwareVirtualization",
+        status: software ? "False" : "True",
+        reason: software ? "SoftwareEmulation" : "HardwareAcceleration",
+        message: expect.stringContaining(`sandboxes run on ${rungName(rung)}: `),
+      }),
+    );
+
+    const metadata = async (pod: string) =>
+      JSON.parse(await simulator.kubectl.ok(["get", "pod", pod, "-o", "json"])).metadata;
+    expect((await metadata("untrusted")).annotations).toMatchObject(marks);
+    expect((await metadata("trusted")).annotations ?? {}).not.toHaveProperty([
+      "katasim.dev/hypervisor",
+    ]);
+    const booted = ["get", "events", "--field-selector=reason=SandboxBooted", "-o", "json"];
+    const events = JSON.parse(await simulator.kubectl.ok(booted)).items;
+    expect(events).toEqual([
+      expect.objectContaining({
+        involvedObject: expect.objectContaining({ kind: "Pod", name: "untrusted" }),
+        message: expect.stringContaining(
+          `${rungName(rung)} (${software ? "software emulation" : "hardware virtualization"})`,
+        ),
+      }),
+    ]);
+
+    const named = expect.objectContaining({
+      pod: "untrusted",
+      vm: expect.objectContaining(rung),
+    });
+    expect((await json("sandbox", "list")).items).toContainEqual(named);
+    expect(shown).toEqual(named);
+    expect((await json("status")).sandboxes).toContainEqual(named);
+    expect((await json("runtime", "list")).items).toContainEqual(
+      expect.objectContaining({ name: "kata-mshv-vm-isolation", usable: true, ...rung }),
+    );
   });
 
   it("shows the console of the sandbox's VM", async () => {
