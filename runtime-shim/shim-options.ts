@@ -34,6 +34,11 @@ export const ShimOptionsSchema = z.strictObject({
   /** JSON log lines of the shim; default: the bundle's `log` FIFO. */
   logFile: z.string().optional(),
   logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
+  /**
+   * Whether a sandbox whose annotations do not say it (`katasim.dev/shared-folders`) can share folders
+   * of the host: that needs memory which cannot be a clone of a template's.
+   */
+  sharedFolders: z.boolean().default(true),
   /** Folder for cached probe verdicts; default: guestDir. */
   probeCacheDir: z.string().optional(),
   /** Folder for packed root file systems, shared by sandboxes; default: `rootfs` in the user's cache. */

@@ -13,8 +13,8 @@ import { type RootTree, rootTree } from "./root-tree.ts";
 import type { RootfsCache } from "./rootfs-cache.ts";
 
 /** Serials are at most 20 bytes; 72 bits of a digest never collide among a pod's disks. */
-export function diskSerial(kind: "image" | "writable", text: string): string {
-  const prefix = kind === "image" ? "i" : "w";
+export function diskSerial(kind: "image" | "writable" | "volume", text: string): string {
+  const prefix = { image: "i", writable: "w", volume: "v" }[kind];
   return `${prefix}${createHash("sha256").update(text).digest("hex").slice(0, 18)}`;
 }
 

@@ -45,6 +45,7 @@ export interface Fields {
   /** Numbers above 2^53 are an error: no counter of ours is that large. */
   number(tag: number): number | undefined;
   text(tag: number): string | undefined;
+  bytes(tag: number): Buffer | undefined;
   /** For people: short, on one line, and without what would steer a terminal. */
   words(tag: number): string | undefined;
   numbers(tag: number): number[];
@@ -76,6 +77,7 @@ function fieldsOf(list: ReadonlyArray<readonly [number, Buffer]>): Fields {
       return value === undefined ? undefined : toNumber(tag, value);
     },
     text: (tag) => find(tag)?.toString("utf8"),
+    bytes: find,
     words: (tag) => {
       const value = find(tag)?.subarray(0, maxWordsBytes).toString("utf8");
       return value === undefined ? undefined : printable(value).replaceAll("\n", " ");

@@ -33,6 +33,7 @@ export const Verb = {
   shutdown: 21,
   sandbox: 22,
   clock: 23,
+  readFile: 24,
   listeners: 30,
 } as const;
 
@@ -52,6 +53,8 @@ export const initialWindowBytes = 256 << 10;
 export const agentPortName = "katasim.agent.0";
 /** The vsock port the agent listens on, where the VMM has vsock instead. */
 export const agentVsockPort = 1024;
+/** MOUNT_DISK mounts below. */
+export const disksFolder = "/run/katasim/disks";
 /** WRITE_FILE accepts paths below. */
 export const sharedFolder = "/run/katasim/shared";
 /** A tmpfs all containers of a pod share as /dev/shm. */

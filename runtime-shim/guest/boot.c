@@ -24,6 +24,9 @@
 #include "log.h"
 #include "netlink.h"
 
+/* The modules of the initramfs that are left. */
+static int modules = -1;
+
 static void mount_at(const char *type, const char *where, unsigned long flags, const char *data)
 {
 	if (mkdir(where, 0755) < 0 && errno != EEXIST)
@@ -45,7 +48,7 @@ static int leave_initramfs(void)
 	mount_at("devtmpfs", "dev", MS_NOSUID, "mode=0755");
 	mount_at("proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 	mount_at("sysfs", "sys", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
-	/* Configuration files and emptyDir volumes live here: no own limit below the machine's memory. */
+	/* Configuration files live here: no own limit below the machine's memory. */
 	mount_at("tmpfs", "run", MS_NOSUID | MS_NODEV, "mode=0755,size=90%");
 	if (mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
 		die("switch root");
@@ -71,8 +74,7 @@ static void load_list(int dir, const char *list)
 	}
 }
 
-/* Whether the machine has a virtio device of this type (linux/virtio_ids.h). */
-static bool has_virtio_device(unsigned long type)
+bool boot_has_virtio(unsigned long type)
 {
 	DIR *devices = opendir("/sys/bus/virtio/devices");
 	struct dirent *entry;
@@ -89,13 +91,20 @@ static bool has_virtio_device(unsigned long type)
 
 static void load_modules(int old_root)
 {
-	int dir = openat(old_root, "modules", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
+	modules = openat(old_root, "modules", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (modules < 0)
 		die("modules");
-	load_list(dir, "order");
-	if (has_virtio_device(VIRTIO_ID_VSOCK))
-		load_list(dir, "vsock");
-	close(dir);
+	load_list(modules, "order");
+	if (boot_has_virtio(VIRTIO_ID_VSOCK))
+		load_list(modules, "vsock");
+}
+
+void boot_load_folder_modules(void)
+{
+	if (faccessat(modules, "folders", F_OK, 0) < 0)
+		return;
+	load_list(modules, "folders");
+	unlinkat(modules, "folders", 0);
 }
 
 static void prepare_cgroups(void)

@@ -1,33 +1,45 @@
-/* Finds virtio-blk devices by serial, waits for hot-plugged ones, mounts them in a worker. */
+/*
+ * Mounts what the host plugs: disks found by their serial, a shared folder by its tag; and file
+ * systems of memory. Waits for hot-plugged devices, mounts in a worker.
+ */
 #define _GNU_SOURCE
 #include "disks.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/virtio_ids.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "boot.h"
 #include "files.h"
 #include "jobs.h"
 #include "link.h"
+#include "paths.h"
+#include "shared-files.h"
 #include "uevents.h"
 
 enum {
 	SERIAL_MAX = 20, /* what virtio-blk carries */
 	DEVICE_TIMEOUT_MS = 10000,
+	PROBE_TRIES = 500, /* of PROBE_PAUSE_MS each */
+	PROBE_PAUSE_MS = 10,
 };
 
 struct disk {
 	struct device_wait wait;
 	uint32_t request;
 	char serial[SERIAL_MAX + 1];
-	char fstype[8];
+	char fstype[12];
 	bool read_only;
+	char volume[200]; /* a path under the shared folder, or empty */
+	uint64_t size_bytes;
 	char device[64];
 };
 
@@ -66,22 +78,68 @@ static bool find_device(struct disk *disk)
 	return found;
 }
 
+static bool has_type(const struct disk *disk, const char *fstype)
+{
+	return strcmp(disk->fstype, fstype) == 0;
+}
+
+static int mount_device(const struct disk *disk, const char *path)
+{
+	unsigned long flags = MS_NOATIME | (disk->read_only ? MS_RDONLY : 0);
+	char size[40] = "mode=0755";
+	if (has_type(disk, "tmpfs")) {
+		if (disk->size_bytes > 0)
+			snprintf(size, sizeof(size), "mode=0755,size=%llu",
+				 (unsigned long long)disk->size_bytes);
+		return mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, size);
+	}
+	if (!has_type(disk, "virtiofs"))
+		/* Freed blocks go back to the sparse file on the host. */
+		return mount(disk->device, path, disk->fstype, flags,
+			     has_type(disk, "ext4") && !disk->read_only ? "discard" : NULL);
+	/* The tag is known once the driver has probed the device, of which nothing tells. */
+	boot_load_folder_modules();
+	for (int tries = 1; mount(disk->serial, path, "virtiofs", flags, NULL) < 0; tries++) {
+		if (errno != EINVAL || tries == PROBE_TRIES)
+			return -1;
+		nanosleep(&(struct timespec){.tv_nsec = PROBE_PAUSE_MS * 1000000L}, NULL);
+	}
+	return 0;
+}
+
+/* A folder of its own on the disk: a volume shows nothing of the file system it lies on. */
+static int bind_volume(const struct disk *disk, const char *path)
+{
+	char from[80], to[40];
+	snprintf(from, sizeof(from), "%s/volume", path);
+	if (mkdir(from, 0755) < 0 && errno != EEXIST)
+		return -1;
+	int shared = open(SHARED_FOLDER, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int target = shared < 0 ? -1 : path_make_folder(shared, disk->volume + strlen(SHARED_FOLDER "/"),
+							 PATH_NO_LINKS);
+	if (target < 0)
+		return -1;
+	snprintf(to, sizeof(to), "/proc/self/fd/%d", target);
+	return mount(from, to, NULL, MS_BIND, NULL);
+}
+
 static int mount_work(void *argument, char *message)
 {
 	struct disk *disk = argument;
 	char path[64];
 	disk_path(path, sizeof(path), disk->serial);
-	unsigned long flags = MS_NOATIME | (disk->read_only ? MS_RDONLY : 0);
-	/* Freed blocks go back to the sparse file on the host. */
-	const char *data = strcmp(disk->fstype, "ext4") == 0 && !disk->read_only ? "discard" : NULL;
 	if (is_mounted(path))
 		return 0;
-	if ((mkdir(path, 0755) == 0 || errno == EEXIST) &&
-	    mount(disk->device, path, disk->fstype, flags, data) == 0)
-		return 0;
-	int error = errno;
-	snprintf(message, JOB_MESSAGE, "mounting disk %s (%s) as %s: %s", disk->serial, disk->device,
-		 disk->fstype, strerror(error));
+	int error = 0;
+	if ((mkdir(path, 0755) < 0 && errno != EEXIST) || mount_device(disk, path) < 0) {
+		error = errno;
+	} else if (disk->volume[0] && bind_volume(disk, path) < 0) {
+		error = errno;
+		umount2(path, MNT_DETACH);
+	}
+	if (error)
+		snprintf(message, JOB_MESSAGE, "mounting disk %s (%s) as %s: %s", disk->serial, disk->device,
+			 disk->fstype, strerror(error));
 	return error;
 }
 
@@ -98,7 +156,11 @@ static void mount_done(void *owner, int error, const char *message)
 static bool try_mount(struct device_wait *wait)
 {
 	struct disk *disk = OWNER_OF(wait, struct disk, wait);
-	if (!find_device(disk))
+	if (has_type(disk, "tmpfs") || (has_type(disk, "virtiofs") && boot_has_virtio(VIRTIO_ID_FS))) {
+		job_run(mount_work, disk, mount_done, disk);
+		return true;
+	}
+	if (has_type(disk, "virtiofs") || !find_device(disk))
 		return false;
 	/* A disk shows in sysfs and /dev before it is live (ENXIO); its uevent comes when it is. */
 	int fd = open(disk->device, O_RDONLY | O_CLOEXEC);
@@ -112,15 +174,24 @@ static bool try_mount(struct device_wait *wait)
 static void device_missed(struct device_wait *wait)
 {
 	struct disk *disk = OWNER_OF(wait, struct disk, wait);
-	link_error(disk->request, ETIMEDOUT, "no block device with serial %s came within %d s",
-		   disk->serial, DEVICE_TIMEOUT_MS / 1000);
+	link_error(disk->request, ETIMEDOUT, "no device for %s (%s) came within %d s", disk->serial,
+		   disk->fstype, DEVICE_TIMEOUT_MS / 1000);
 	free(disk);
+}
+
+static bool is_file_system(const char *name)
+{
+	static const char *const names[] = {"erofs", "ext4", "tmpfs", "virtiofs"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
 }
 
 void verb_mount_disk(struct request *r)
 {
-	const char *serial = "", *fstype = "";
-	uint64_t read_only = 0;
+	const char *serial = "", *fstype = "", *volume = "";
+	uint64_t read_only = 0, size_bytes = 0;
 	struct field f;
 	while (request_field(r, &f)) {
 		if (f.tag == 1)
@@ -129,13 +200,22 @@ void verb_mount_disk(struct request *r)
 			fstype = request_text(r, &f);
 		else if (f.tag == 3)
 			read_only = request_u64(r, &f);
+		else if (f.tag == 4)
+			volume = request_text(r, &f);
+		else if (f.tag == 5)
+			size_bytes = request_u64(r, &f);
 		else
 			request_unknown(r, &f);
 	}
 	if (request_failed(r))
 		return;
-	if (!serial_is_legal(serial) || (strcmp(fstype, "erofs") != 0 && strcmp(fstype, "ext4") != 0)) {
-		link_error(r->id, EINVAL, "MOUNT_DISK needs a serial of 1 to 20 bytes and erofs or ext4");
+	if (!serial_is_legal(serial) || !is_file_system(fstype)) {
+		link_error(r->id, EINVAL,
+			   "MOUNT_DISK needs a serial of 1 to 20 bytes and erofs, ext4, tmpfs or virtiofs");
+		return;
+	}
+	if (volume[0] && (!shared_inner_path(volume) || strlen(volume) >= sizeof(((struct disk *)0)->volume))) {
+		link_error(r->id, EINVAL, "MOUNT_DISK needs a volume under %s, got %s", SHARED_FOLDER, volume);
 		return;
 	}
 	struct disk *disk = calloc(1, sizeof(*disk));
@@ -146,7 +226,9 @@ void verb_mount_disk(struct request *r)
 	disk->request = r->id;
 	snprintf(disk->serial, sizeof(disk->serial), "%s", serial);
 	snprintf(disk->fstype, sizeof(disk->fstype), "%s", fstype);
+	snprintf(disk->volume, sizeof(disk->volume), "%s", volume);
 	disk->read_only = read_only != 0;
+	disk->size_bytes = size_bytes;
 	disk->wait.try = try_mount;
 	disk->wait.missed = device_missed;
 	device_wait_start(&disk->wait, DEVICE_TIMEOUT_MS);

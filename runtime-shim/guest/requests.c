@@ -46,6 +46,7 @@ static verb_handler *const handlers[] = {
 	[VERB_SHUTDOWN] = verb_shutdown,
 	[VERB_SANDBOX] = verb_sandbox,
 	[VERB_CLOCK] = verb_clock,
+	[VERB_READ_FILE] = verb_read_file,
 	[VERB_LISTENERS] = verb_listeners,
 };
 

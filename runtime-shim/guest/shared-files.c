@@ -1,5 +1,5 @@
 /*
- * WRITE_FILE and REMOVE_PATH. Containers write into some of these folders, so no step follows a
+ * WRITE_FILE, REMOVE_PATH and READ_FILE. Containers write into some of these folders, so no step follows a
  * link they may have left there.
  */
 #define _GNU_SOURCE
@@ -18,6 +18,8 @@
 #include "link.h"
 #include "paths.h"
 
+enum { READ_MAX = 64 * 1024 };
+
 struct shared_file {
 	const char *path;
 	mode_t mode;
@@ -29,8 +31,7 @@ struct shared_file {
 	bool last;
 };
 
-/* The part behind the shared folder; NULL when the path leads out of it. */
-static const char *inner_path(const char *path)
+const char *shared_inner_path(const char *path)
 {
 	size_t length = strlen(SHARED_FOLDER "/");
 	if (strncmp(path, SHARED_FOLDER "/", length) != 0 || !path[length] || path_has_dots(path))
@@ -128,7 +129,7 @@ static int write_regular(int parent, const char *name, const struct shared_file 
 static int write_shared(const struct shared_file *file)
 {
 	const char *name;
-	int parent = open_parent(inner_path(file->path), &name, true);
+	int parent = open_parent(shared_inner_path(file->path), &name, true);
 	if (parent < 0)
 		return -1;
 	int result;
@@ -169,7 +170,7 @@ void verb_write_file(struct request *r)
 	if (request_failed(r))
 		return;
 	mode_t type = file.mode & S_IFMT;
-	if (!inner_path(file.path) || file.offset < 0 ||
+	if (!shared_inner_path(file.path) || file.offset < 0 ||
 	    (type != S_IFREG && type != S_IFDIR && type != S_IFLNK && type != 0))
 		link_error(r->id, EINVAL, "WRITE_FILE needs a path under %s and a file type, got %s",
 			   SHARED_FOLDER, file.path);
@@ -182,7 +183,7 @@ void verb_write_file(struct request *r)
 static int remove_work(void *argument, char *message)
 {
 	const char *name, *path = argument;
-	int parent = open_parent(inner_path(path), &name, false);
+	int parent = open_parent(shared_inner_path(path), &name, false);
 	if (parent < 0 ? errno == ENOENT : path_remove_tree(parent, name) == 0)
 		return 0;
 	int error = errno;
@@ -210,8 +211,61 @@ void verb_remove_path(struct request *r)
 	}
 	if (request_failed(r))
 		return;
-	if (!inner_path(path))
+	if (!shared_inner_path(path))
 		link_error(r->id, EINVAL, "REMOVE_PATH needs a path under %s, got %s", SHARED_FOLDER, path);
 	else
 		job_run(remove_work, (void *)(uintptr_t)path, remove_done, (void *)(uintptr_t)r->id);
+}
+
+/* Answers with the end of a file; -1 with errno. A container may have put anything in its place. */
+static int read_end(uint32_t request, const char *path, size_t most)
+{
+	static uint8_t data[READ_MAX];
+	const char *name;
+	struct stat st;
+	int parent = open_parent(shared_inner_path(path), &name, false);
+	if (parent < 0)
+		return -1;
+	int fd = openat(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int error = errno;
+	close(parent);
+	errno = error;
+	if (fd < 0)
+		return -1;
+	ssize_t n = -1;
+	if (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode))
+		errno = EINVAL;
+	else
+		n = pread(fd, data, most, st.st_size > (off_t)most ? st.st_size - (off_t)most : 0);
+	error = errno;
+	close(fd);
+	errno = error;
+	if (n < 0)
+		return -1;
+	struct bytes fields = {0};
+	field_put(&fields, 1, data, (size_t)n);
+	link_reply(request, &fields);
+	return 0;
+}
+
+void verb_read_file(struct request *r)
+{
+	const char *path = "";
+	uint64_t most = READ_MAX;
+	struct field f;
+	while (request_field(r, &f)) {
+		if (f.tag == 1)
+			path = request_text(r, &f);
+		else if (f.tag == 2)
+			most = request_u64(r, &f);
+		else
+			request_unknown(r, &f);
+	}
+	if (request_failed(r))
+		return;
+	if (!shared_inner_path(path) || most > READ_MAX)
+		link_error(r->id, EINVAL, "READ_FILE needs a path under %s and at most %d bytes",
+			   SHARED_FOLDER, READ_MAX);
+	else if (read_end(r->id, path, (size_t)most) < 0)
+		link_error(r->id, errno, "reading %s: %s", path, strerror(errno));
 }

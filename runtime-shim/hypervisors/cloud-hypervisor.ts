@@ -19,8 +19,8 @@ import {
   createCloudHypervisorClient,
 } from "./control/cloud-hypervisor.ts";
 import { connectHybridVsock } from "./control/hybrid-vsock.ts";
-import type { Disk, Hypervisor, RunningVm, VmSpec } from "./hypervisor.ts";
-import { assertNoDisks, type DiskVerbs } from "./snapshot-rules.ts";
+import type { Disk, Hypervisor, RunningVm, SharedFolderDevice, VmSpec } from "./hypervisor.ts";
+import { assertSavable, type DiskVerbs } from "./snapshot-rules.ts";
 import { assertInstalled, startVmm, type VmmProcess } from "./vmm-process.ts";
 
 // Its socket is there after some 10 ms; it then makes the VM's memory and vCPUs.
@@ -81,12 +81,13 @@ async function startCloudHypervisor(
       startTimeoutMs,
     );
     vmm.isRunning();
-    const { hasDisks, ...diskVerbs } = createDiskVerbs(api, spec.place, vmm.pid);
+    const diskVerbs = createDiskVerbs(api, spec.place, vmm.pid);
+    const { attachDisk, detachDisk, attachFolder } = diskVerbs;
     return {
       ...vmm,
       version,
       agent: vmm.whileAlive(connectAgent(spec.agentSocket, vmm)),
-      ...diskVerbs,
+      ...{ attachDisk, detachDisk, attachFolder },
       async pause() {
         await api.put("vm.pause");
       },
@@ -94,7 +95,7 @@ async function startCloudHypervisor(
         await api.put("vm.resume");
       },
       async snapshot(folder) {
-        assertNoDisks(hasDisks());
+        assertSavable(diskVerbs);
         giveTo(spec.place, folder);
         const lent = await lend(spec.place, vmm.pid, folder, snapshotName);
         try {
@@ -146,6 +147,7 @@ function createDiskVerbs(
   vmmPid: number,
 ): DiskVerbs {
   const plugged = new Set<string>();
+  let folder = false;
   const deviceId = (serial: string) => `d-${serial}`;
   const isThere = async (id: string) => {
     const { device_tree } = InfoSchema.parse(await api.get("vm.info"));
@@ -153,6 +155,15 @@ function createDiskVerbs(
   };
   return {
     hasDisks: () => plugged.size > 0,
+    hasFolder: () => folder,
+    async attachFolder({ tag, socket }: SharedFolderDevice) {
+      giveTo(place, socket);
+      await api.put("vm.add-fs", {
+        ...{ id: deviceId(tag), tag, num_queues: 1, queue_size: 1024 },
+        socket: await lend(place, vmmPid, socket, tag),
+      });
+      folder = true;
+    },
     async attachDisk({ serial, path, readOnly }: Disk) {
       if (plugged.has(serial)) return;
       try {

@@ -40,6 +40,8 @@ export interface VmSpec {
   readonly agentSocket: string;
   readonly controlSocket: string;
   readonly consoleLog: string;
+  /** The guest's memory can be mapped by another process: what a shared folder needs. */
+  readonly sharedMemory?: boolean;
   /** The VMM's pid and start time, for whoever has to clean up after this process. */
   readonly pidFile: string;
 }
@@ -49,6 +51,12 @@ export interface Disk {
   readonly serial: string;
   readonly path: string;
   readonly readOnly: boolean;
+}
+
+/** A folder that a vhost-user-fs daemon serves at the socket. */
+export interface SharedFolderDevice {
+  readonly tag: string;
+  readonly socket: string;
 }
 
 export interface VmExit {
@@ -73,12 +81,15 @@ export interface RunningVm {
   attachDisk(disk: Disk): Promise<void>;
   /** Resolves when the guest has let go of it. Succeeds when it is not plugged. */
   detachDisk(serial: string): Promise<void>;
+  /** Hot-plugs, once for a VM with `sharedMemory`. Rejects with VMM_CONTROL or VMM_GONE. */
+  attachFolder(folder: SharedFolderDevice): Promise<void>;
   /** Stops the guest's clock and vCPUs; the agent does not answer until `resume`. */
   pause(): Promise<void>;
   resume(): Promise<void>;
   /**
    * Saves the paused VM, which stays paused, into an existing folder of its own. Rejects with
-   * VMM_CONTROL when it runs or has disks: their content would go on without the saved memory.
+   * VMM_CONTROL when it runs, has disks or a shared folder: their content would go on without the
+   * saved memory.
    */
   snapshot(folder: string): Promise<void>;
   /** The last lines of the guest's console. */

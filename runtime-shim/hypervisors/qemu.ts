@@ -10,14 +10,15 @@ import { shimError } from "../errors.ts";
 import {
   diskBus,
   diskSlots,
+  folderSlot,
   qemuCommandLine,
   qemuProgram,
   qemuRestoreCommandLine,
 } from "./command-line/qemu.ts";
 import { createQmpClient, type QmpClient } from "./control/qemu.ts";
 import { loadState, type MigrationSocket, saveState } from "./control/qemu-migration.ts";
-import type { Disk, Hypervisor, RunningVm, VmSpec } from "./hypervisor.ts";
-import { assertNoDisks, assertReadable, type DiskVerbs } from "./snapshot-rules.ts";
+import type { Disk, Hypervisor, RunningVm, SharedFolderDevice, VmSpec } from "./hypervisor.ts";
+import { assertReadable, assertSavable, type DiskVerbs } from "./snapshot-rules.ts";
 import { assertInstalled, startVmm } from "./vmm-process.ts";
 
 // ACPI hot-unplug waits for the guest's kernel; measured at 50 ms.
@@ -71,12 +72,13 @@ async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<
     }
     vmm.isRunning();
     void qmp.closed.then((reason) => vmm.abandon(reason));
-    const { hasDisks, ...diskVerbs } = createDiskVerbs(qmp, spec.place, vmm.pid);
+    const diskVerbs = createDiskVerbs(qmp, spec.place, vmm.pid);
+    const { attachDisk, detachDisk, attachFolder } = diskVerbs;
     return {
       ...vmm,
       version: await qmp.version,
       agent: vmm.whileAlive(agent.connection),
-      ...diskVerbs,
+      ...{ attachDisk, detachDisk, attachFolder },
       async pause() {
         await qmp.execute("stop");
       },
@@ -84,7 +86,7 @@ async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<
         await qmp.execute("cont");
       },
       async snapshot(folder) {
-        assertNoDisks(hasDisks());
+        assertSavable(diskVerbs);
         const { running } = StatusSchema.parse(await qmp.execute("query-status"));
         if (running) throw shimError("VMM_CONTROL", "the VM runs: pause it before a snapshot");
         await saveState(qmp, migration, join(folder, stateFile));
@@ -104,9 +106,32 @@ function migrationSocket({ place, controlSocket }: VmSpec): MigrationSocket {
 
 function createDiskVerbs(qmp: QmpClient, place: VmSpec["place"], vmmPid: number): DiskVerbs {
   const slots = new Map<string, number>();
+  let folder = false;
   const names = (serial: string) => ({ node: `n-${serial}`, device: `d-${serial}` });
   return {
     hasDisks: () => slots.size > 0,
+    hasFolder: () => folder,
+    async attachFolder({ tag, socket }: SharedFolderDevice) {
+      giveTo(place, socket);
+      const path = await lend(place, vmmPid, socket, tag);
+      await qmp.execute("chardev-add", {
+        id: tag,
+        backend: {
+          type: "socket",
+          data: { addr: { type: "unix", data: { path } }, server: false },
+        },
+      });
+      try {
+        await qmp.execute("device_add", {
+          ...{ driver: "vhost-user-fs-pci", id: `d-${tag}`, chardev: tag, tag },
+          ...{ bus: diskBus, addr: `0x${folderSlot.toString(16)}`, "queue-size": 1024 },
+        });
+      } catch (error) {
+        await qmp.execute("chardev-remove", { id: tag }).catch(() => {});
+        throw error;
+      }
+      folder = true;
+    },
     async attachDisk(disk: Disk) {
       if (slots.has(disk.serial)) return;
       const used = new Set(slots.values());

@@ -4,14 +4,18 @@ import { messageOf } from "../../common/errors.ts";
 import { shimError } from "../errors.ts";
 import type { RunningVm } from "./hypervisor.ts";
 
-export interface DiskVerbs extends Pick<RunningVm, "attachDisk" | "detachDisk"> {
+export interface DiskVerbs extends Pick<RunningVm, "attachDisk" | "detachDisk" | "attachFolder"> {
   hasDisks(): boolean;
+  hasFolder(): boolean;
 }
 
 /** Throws VMM_CONTROL. */
-export function assertNoDisks(hasDisks: boolean): void {
-  if (!hasDisks) return;
-  throw shimError("VMM_CONTROL", "the VM has disks: take them out before a snapshot");
+export function assertSavable({ hasDisks, hasFolder }: DiskVerbs): void {
+  if (hasDisks()) {
+    throw shimError("VMM_CONTROL", "the VM has disks: take them out before a snapshot");
+  }
+  // Its daemon knows what the guest has open, and no clone could have the same memory mapped.
+  if (hasFolder()) throw shimError("VMM_CONTROL", "a VM with a shared folder cannot be saved");
 }
 
 /** Throws VMM_START_FAILED, before anything is started. */

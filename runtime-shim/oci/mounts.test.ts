@@ -1,7 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { planMounts } from "./mounts.ts";
 
-const host = { isSpecial: (path: string) => path.startsWith("/dev/") };
+const host = {
+  isSpecial: (path: string) => path.startsWith("/dev/"),
+  origin: (path: string) =>
+    path.replace(/^\/sub\//, "/pods/u/volumes/kubernetes.io~empty-dir/cache/"),
+};
 const bind = (source: string, destination: string, options = ["rbind", "rprivate", "ro"]) => ({
   type: "bind",
   source,
@@ -40,7 +44,7 @@ describe("planMounts", () => {
           options: ["nosuid", "strictatime", "mode=755"],
         },
       ],
-      copies: [],
+      sources: [],
     });
   });
 
@@ -49,9 +53,9 @@ describe("planMounts", () => {
       [bind("/var/lib/x/etc-hosts", "/etc/hosts", ["rbind", "rprivate", "rw"])],
       host,
     );
-    const again = planMounts([bind("/var/lib/x/etc-hosts", "/elsewhere")], host);
-    expect(first.copies).toEqual(again.copies);
-    expect(first.copies[0]).toMatchObject({ hostPath: "/var/lib/x/etc-hosts", kind: "tree" });
+    const again = planMounts([bind("/var/lib/x/etc-hosts", "/etc/hostname")], host);
+    expect(first.sources).toEqual(again.sources);
+    expect(first.sources[0]).toMatchObject({ hostPath: "/var/lib/x/etc-hosts", kind: "copy" });
     expect(first.mounts[0]).toMatchObject({
       destination: "/etc/hosts",
       type: "bind",
@@ -63,13 +67,13 @@ describe("planMounts", () => {
 
   it("makes an emptyDir inside the guest, sub paths included, and copies nothing", () => {
     const volume = "/pods/u/volumes/kubernetes.io~empty-dir/cache";
-    const { mounts, copies } = planMounts([bind(`${volume}/a/b`, "/data", ["rbind", "rw"])], host);
-    expect(copies.map(({ hostPath, kind }) => [hostPath, kind])).toEqual([
-      [volume, "folder"],
+    const { mounts, sources } = planMounts([bind(`${volume}/a/b`, "/data", ["rbind", "rw"])], host);
+    expect(sources.map(({ hostPath, kind }) => [hostPath, kind])).toEqual([
+      [volume, "volume"],
       [`${volume}/a`, "folder"],
       [`${volume}/a/b`, "folder"],
     ]);
-    expect(mounts[0]?.source).toBe(copies[2]?.guestPath);
+    expect(mounts[0]?.source).toBe(sources[2]?.guestPath);
   });
 
   it("shares the sandbox's /dev/shm whatever the spec says", () => {
@@ -79,22 +83,39 @@ describe("planMounts", () => {
     ]) {
       const plan = planMounts([mount], host);
       expect(plan.mounts[0]?.source).toBe("/run/katasim/sandbox/shm");
-      expect(plan.copies).toEqual([]);
+      expect(plan.sources).toEqual([]);
     }
   });
 
   it("never shares the host's /proc, /sys and devices: the guest's own take their place", () => {
-    const { mounts, copies } = planMounts(
+    const { mounts, sources } = planMounts(
       [bind("/sys/fs/cgroup", "/cg"), bind("/dev/null", "/n")],
       host,
     );
-    expect(copies).toEqual([]);
+    expect(sources).toEqual([]);
     expect(mounts.map(({ source }) => source)).toEqual(["/sys/fs/cgroup", "/dev/null"]);
+  });
+
+  it.each([
+    ["/pods/u/volumes/kubernetes.io~configmap/c", "live"],
+    ["/pods/u/volumes/kubernetes.io~projected/c/..2026_01/key", "copy"],
+    ["/var/lib/kubelet/pods/u/containers/main/0a1b2c3d", "message"],
+    ["/sub/a", "volume"],
+    ["/pods/u/volumes/kubernetes.io~csi/c/mount", "share"],
+    ["/srv", "share"],
+  ])("knows %s as %s", (source, kind) => {
+    expect(planMounts([bind(source, "/x")], host).sources[0]?.kind).toBe(kind);
+  });
+
+  it("shares a folder twice when one may write and the other not", () => {
+    const plan = planMounts([bind("/srv", "/one"), bind("/srv", "/two", ["rbind", "rw"])], host);
+    expect(plan.sources.map(({ readOnly }) => readOnly)).toEqual([true, false]);
+    expect(new Set(plan.mounts.map(({ source }) => source)).size).toBe(2);
   });
 
   it("copies what two mounts share once", () => {
     const plan = planMounts([bind("/c", "/one"), bind("/c", "/two")], host);
-    expect(plan.copies).toHaveLength(1);
+    expect(plan.sources).toHaveLength(1);
     expect(plan.mounts).toHaveLength(2);
   });
 });

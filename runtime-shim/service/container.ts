@@ -1,5 +1,5 @@
 /** One container in the guest: its disks and files on the way in, its processes, its removal. */
-import { lstatSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf, type SimError } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
@@ -9,7 +9,7 @@ import { createWritableDisk } from "../disks/writable-disk.ts";
 import { hasCode, shimError } from "../errors.ts";
 import { errnoOf } from "../guest-client/client.ts";
 import { openStdio } from "../guest-client/stdio.ts";
-import { copyIn } from "../oci/copy-in.ts";
+import { volumeOrigin } from "../oci/kubelet-paths.ts";
 import { planMounts } from "../oci/mounts.ts";
 import { containerFields, processFields } from "../oci/oci-to-guest.ts";
 import type { Spec, SpecProcess } from "../oci/spec.ts";
@@ -23,6 +23,8 @@ export interface GuestContainer {
   exec(process: TaskProcess, spec: SpecProcess): Promise<void>;
   /** Rejects with PROCESS_FINISHED when there is nothing to signal any more. */
   signal(execId: string, signal: number, all: boolean): Promise<void>;
+  /** It has ended: what it left for the host is fetched from the guest. Never rejects. */
+  collect(): Promise<void>;
   /** Removes it from the guest, unplugs its writable disk, deletes its files. Idempotent. */
   remove(): Promise<void>;
 }
@@ -47,9 +49,11 @@ export async function createContainer(input: ContainerInput): Promise<GuestConta
     path: join(workDir, writableDiskFile),
     readOnly: false,
   };
+  const plan = planMounts(spec.mounts ?? [], { isSpecial, origin });
   let ownRoot: string | undefined;
   const remove = async () => {
     process.stdio?.abandon();
+    sandbox.volumes.release(id);
     await ignoreGone(guest.request("removeContainer", [[1, id]]), log);
     await ignoreGone(sandbox.removeDisk(writable.serial), log);
     if (ownRoot !== undefined) await ignoreGone(sandbox.removeDisk(ownRoot), log);
@@ -57,7 +61,6 @@ export async function createContainer(input: ContainerInput): Promise<GuestConta
     removeRootFiles(workDir);
   };
   try {
-    const plan = planMounts(spec.mounts ?? [], { isSpecial });
     // The disks are the slow part: files are copied meanwhile.
     const [images] = await settleAll([
       (async () => {
@@ -72,7 +75,7 @@ export async function createContainer(input: ContainerInput): Promise<GuestConta
         await sandbox.addWritableDisk(writable);
         return [];
       })(),
-      copyIn(guest, plan.copies).then(() => []),
+      sandbox.volumes.add(id, plan.sources).then(() => []),
     ]);
     const root = {
       lowerSerials: (images ?? []).map(({ serial }) => serial),
@@ -123,6 +126,7 @@ export async function createContainer(input: ContainerInput): Promise<GuestConta
         throw shimError("PROCESS_FINISHED", "process already finished", { cause: error });
       }
     },
+    collect: () => sandbox.volumes.collect(plan.sources),
     remove,
   };
 }
@@ -166,11 +170,14 @@ function workFolder(bundle: string): string {
 
 function isSpecial(path: string): boolean {
   try {
-    const info = lstatSync(path);
-    return !info.isFile() && !info.isDirectory();
+    return !statSync(path).isFile();
   } catch {
     return false;
   }
+}
+
+function origin(path: string): string {
+  return volumeOrigin(path, readFileSync("/proc/self/mountinfo", "utf8"));
 }
 
 /** Waits for all, so that clean-up never races with a step that is still at work. */

@@ -30,12 +30,15 @@ import { userNetwork } from "../network/user-network.ts";
 import type { ShimOptions, VmRecord } from "../shim-options.ts";
 import { sizingProfiles } from "../sizing/profiles.ts";
 import { type PodLimits, sizeVm, type VmSize } from "../sizing/vm-size.ts";
+import { createSandboxVolumes, type SandboxVolumes } from "../volumes/sandbox-volumes.ts";
+import { wantsSharedFolders } from "../volumes/volume-annotations.ts";
 import { type BootedGuest, bootGuest } from "./boot-guest.ts";
 import { writeVmRecord } from "./bundle-files.ts";
 import { clockIntervalMs, keepGuestClock } from "./guest-clock.ts";
 import {
   consoleLogFile,
   type ShimState,
+  sharedFolderName,
   socketPaths,
   vmmPidFile,
   writeShimState,
@@ -47,6 +50,8 @@ export interface Sandbox {
   readonly record: VmRecord;
   /** Where its containers' root file systems are packed. */
   readonly roots: RootfsCache;
+  /** What its containers bind. */
+  readonly volumes: SandboxVolumes;
   /** Plugs and mounts a read-only disk once, however many containers ask for it. */
   addImageDisk(disk: Disk, fsType: "erofs"): Promise<void>;
   addWritableDisk(disk: Disk): Promise<void>;
@@ -66,6 +71,8 @@ export interface SandboxInput {
   readonly netnsPath: string | undefined;
   /** What its guest's address is to be on a user-mode network. */
   readonly address: string | undefined;
+  /** Of the sandbox's spec. */
+  readonly annotations: Readonly<Record<string, string>>;
   /** `linux.cgroupsPath` of the sandbox's spec. */
   readonly cgroupsPath: string | undefined;
   readonly listener: GuestListener;
@@ -89,6 +96,7 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
   const overheadMib = vmmOverheadMib[accelerator === "tcg" ? "software" : "hardware"];
   assertHostMemory(size.memoryMib + overheadMib);
   const sockets = socketPaths(state.socketPrefix);
+  const sharedMemory = wantsSharedFolders(input.annotations, options.sharedFolders);
   const undo: Array<() => Promise<void>> = [];
   let vm: RunningVm | undefined;
   try {
@@ -103,6 +111,7 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
       vcpus: size.vcpus,
       memoryMib: size.memoryMib,
       accelerator,
+      sharedMemory,
       kernel: files.kernel,
       initrd: files.initrd,
       ...(input.netnsPath === undefined ? {} : { netnsPath: input.netnsPath }),
@@ -130,6 +139,11 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
       undo.unshift(listeners.close);
       await booted.guest.request("listeners");
     }
+    const volumes = createSandboxVolumes({
+      ...{ vm, guest: booted.guest, annotations: input.annotations, sharedMemory, cgroup, log },
+      ...{ folder: join(state.bundle, sharedFolderName), socket: sockets.folder },
+    });
+    undo.unshift(() => volumes.close());
     const record = vmRecord(vm, booted, choice, size, input, { cgroup, place });
     writeVmRecord(state.bundle, record);
     log.info({ record }, "sandbox booted");
@@ -137,7 +151,7 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
       folder: options.rootfsCacheDir ?? userPaths().rootfs,
       maxBytes: options.rootfsCacheMib * 2 ** 20,
     });
-    return createSandbox(vm, booted.guest, record, roots, cgroup, undo, dial);
+    return createSandbox(vm, booted.guest, record, roots, volumes, cgroup, undo, dial);
   } catch (error) {
     for (const step of undo) await step().catch(() => {});
     throw error;
@@ -149,6 +163,7 @@ function createSandbox(
   guest: GuestClient,
   record: VmRecord,
   roots: RootfsCache,
+  volumes: SandboxVolumes,
   cgroup: VmmCgroup | undefined,
   undo: ReadonlyArray<() => Promise<void>>,
   dial: DialServer,
@@ -165,6 +180,10 @@ function createSandbox(
   void guest.closed.then(async (reason) => {
     const grace = new Promise<"late">((resolve) => setTimeout(resolve, 1_000, "late").unref());
     if ((await Promise.race([vm.exited, grace])) !== "late") return;
+    brokenGuest = reason;
+    await vm.stop();
+  });
+  void volumes.failed.then(async (reason) => {
     brokenGuest = reason;
     await vm.stop();
   });
@@ -198,6 +217,7 @@ function createSandbox(
     vmmPid: vm.pid,
     record,
     roots,
+    volumes,
     ended,
     addImageDisk(disk, fsType) {
       const known = images.get(disk.serial);

@@ -63,6 +63,7 @@ export function socketPaths(prefix: string) {
   return {
     task: `${prefix}.task`,
     dial: `${prefix}.dial`,
+    folder: `${prefix}.fs`,
     vmmFolder,
     agent: join(vmmFolder, "a"),
     control: join(vmmFolder, "c"),
@@ -71,12 +72,14 @@ export function socketPaths(prefix: string) {
 
 /** Idempotent. */
 export function removeSockets(prefix: string): void {
-  const { task, dial, vmmFolder } = socketPaths(prefix);
-  for (const path of [task, dial]) rmSync(path, { force: true });
+  const { task, dial, folder, vmmFolder } = socketPaths(prefix);
+  for (const path of [task, dial, folder]) rmSync(path, { force: true });
   rmSync(vmmFolder, { recursive: true, force: true });
 }
 
 export const vmmPidFile = "vmm.pid";
 export const shimPidFile = "shim.pid";
 export const consoleLogFile = "console.log";
+/** Where the shared folder's daemon has its mounts; for everybody else it is empty. */
+export const sharedFolderName = "shared";
 export const writableDiskFile = "writable.ext4";

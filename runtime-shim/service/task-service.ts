@@ -75,6 +75,7 @@ export function createTaskService(dependencies: {
       sysctls: spec.linux?.sysctl ?? {},
       sharedMemoryBytes: sharedMemoryBytes(spec),
       netnsPath: networkNamespace(spec),
+      annotations: spec.annotations ?? {},
       address: spec.annotations?.[addressAnnotation],
       cgroupsPath: spec.linux?.cgroupsPath ?? undefined,
       listener: { exited: tasks.guestExited, oom: tasks.guestOom },

@@ -23,7 +23,13 @@ describe("tasks", () => {
     });
     first = createTaskProcess("", { stdin: "", stdout: "", stderr: "", terminal: false });
     first.move("running");
-    const container = { start: never, exec: never, signal: never, remove: never };
+    const container = {
+      start: never,
+      exec: never,
+      signal: never,
+      collect: async () => {},
+      remove: never,
+    };
     tasks.add({
       ...{ id: "c", bundle: "/nowhere", kind: "container", first, container },
       ...{ execs: new Map(), execSpecs: new Map() },

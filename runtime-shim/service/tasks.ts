@@ -73,6 +73,8 @@ export function createTasks(dependencies: {
   const finish = async (task: Task, process: TaskProcess, exitStatus: number) => {
     await process.starting;
     if (process.stdio !== undefined) await drainedOrStuck(process.stdio);
+    // Before anybody hears of the exit and looks for its message.
+    if (process.execId === "") await task.container?.collect();
     if (!process.end(exitStatus)) return;
     process.stdio?.close();
     log.info({ task: task.id, exec: process.execId, exitStatus }, "process ended");

@@ -7,6 +7,8 @@ guest_modules=(virtio_pci virtio_console crc32c_generic virtio_blk erofs ext4 ov
 	virtio_rng)
 # Loaded only where the VMM gives the machine a vsock device.
 vsock_modules=(vmw_vsock_virtio_transport)
+# Loaded with the first folder that is shared with the guest.
+folder_modules=(virtiofs)
 
 # Small kernels first: they boot faster and have all a guest needs.
 kernel_candidates() {
@@ -120,6 +122,7 @@ fetch_kernel() { # OUT
 	[ -d "$tree" ] || tree=$scratch/deb/tree/usr/lib/modules/$release
 	for name in "${guest_modules[@]}"; do add_module "$tree" "$name" "$out/modules" order; done
 	for name in "${vsock_modules[@]}"; do add_module "$tree" "$name" "$out/modules" vsock; done
+	for name in "${folder_modules[@]}"; do add_module "$tree" "$name" "$out/modules" folders; done
 	basename "$scratch"/deb/linux-image-*.deb | sed 's/_amd64\.deb$//' >"$out/package"
 	echo "$release" >"$out/release"
 	rm -rf "$scratch/deb"

@@ -30,7 +30,7 @@ export function cloudHypervisorConfig(spec: VmSpec): object {
   return {
     payload: { kernel, initramfs: initrd, cmdline: kernelParameters },
     cpus: { boot_vcpus: spec.vcpus, max_vcpus: spec.vcpus },
-    memory: { size: spec.memoryMib * mebibyte },
+    memory: { size: spec.memoryMib * mebibyte, shared: spec.sharedMemory === true },
     rng: { src: "/dev/urandom" },
     // Its standard output is a pipe to the shim, which bounds the log's size.
     serial: { mode: "Tty" },

@@ -11,7 +11,9 @@ export const qemuProgram = "qemu-system-x86_64";
 
 /** Disks are hot-plugged behind one PCI bridge: 31 slots for the boot cost of one device. */
 export const diskBus = "disks";
-export const diskSlots = 31;
+export const diskSlots = 30;
+/** The last one is the shared folder's. */
+export const folderSlot = 31;
 
 /** Program and arguments, with the wrappers that put QEMU into its place. */
 export function qemuCommandLine(spec: VmSpec): readonly string[] {
@@ -32,12 +34,18 @@ export function qemuArguments(spec: VmSpec): readonly string[] {
     ...["-display", "none"],
     ...["-name", `katasim-${spec.id.slice(0, 12)}`],
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
-    ...["-machine", "q35,vmport=off,smbus=off,sata=off,usb=off"],
+    ...[
+      "-machine",
+      `q35,vmport=off,smbus=off,sata=off,usb=off${spec.sharedMemory ? ",memory-backend=ram" : ""}`,
+    ],
     // The cache of translated code would grow to a gigabyte; more than this was measured to gain nothing.
     ...["-accel", spec.accelerator === "tcg" ? "tcg,tb-size=128" : spec.accelerator],
     // "max" in software: images built for x86-64-v2 and v3 must run.
     ...["-cpu", spec.accelerator === "tcg" ? "max" : "host"],
     ...["-m", `${spec.memoryMib}M`],
+    ...(spec.sharedMemory
+      ? ["-object", `memory-backend-memfd,id=ram,size=${spec.memoryMib}M,share=on`]
+      : []),
     ...["-smp", String(spec.vcpus)],
     ...["-kernel", optionValue(kernel)],
     ...["-initrd", optionValue(initrd)],
