@@ -46,3 +46,7 @@ export {
   type ServiceHandlers,
   type TtrpcServer,
 } from "./ttrpc/server.ts";
+export {
+  emptyDirSizesAnnotation,
+  sharedFoldersAnnotation,
+} from "./volumes/volume-annotations.ts";

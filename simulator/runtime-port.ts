@@ -44,6 +44,12 @@ export interface SandboxSpec {
   readonly sysctls: Readonly<Record<string, string>>;
   /** Ports of the node that lead to the pod, where its network can open them. */
   readonly hostPorts?: readonly HostPort[];
+  /** What a VM shim has to know of the pod's volumes before there are containers. */
+  readonly volumes?: {
+    readonly sharesFolders: boolean;
+    /** sizeLimit by volume. */
+    readonly emptyDirBytes: Readonly<Record<string, number>>;
+  };
 }
 
 /** As CNI's portMappings capability words it. */
@@ -97,8 +103,8 @@ export interface SandboxStatus {
 /**
  * A bind of something the agent prepared on the host, in kubelet's own layout
  * (`<pods>/<uid>/volumes/kubernetes.io~empty-dir/<name>` …). As in Kata, a VM shim recognises
- * empty-dir paths and makes them inside the guest (tmpfs when the host path is one), and copies any
- * other folder or file in. A sub path is already part of `hostPath`.
+ * empty-dir paths and makes them inside the guest (tmpfs when the host path is one), copies what comes
+ * of the API, and shares any other folder or file. A sub path is already part of `hostPath`.
  */
 export interface ContainerMount {
   readonly hostPath: string;

@@ -25,7 +25,6 @@ describe("a pod that is refused", () => {
   it.each([
     ["hostNetwork", { hostNetwork: true }, "hostNetwork cannot be used"],
     ["hostPID", { hostPID: true }, "hostPID cannot be used"],
-    ["a hostPath", { volumes: [{ name: "h", hostPath: { path: "/" } }] }, 'volume "h" (hostPath)'],
     [
       "a CSI volume",
       { volumes: [{ name: "c", csi: { driver: "file.csi.azure.com" } }] },

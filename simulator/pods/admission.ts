@@ -34,7 +34,7 @@ function volumeProblem(spec: PodSpec): string | undefined {
     if (!isSupportedVolume(volume)) {
       const source = volumeSource(volume);
       const word = source === "csi" ? `csi (driver ${volume.csi?.driver ?? "unknown"})` : source;
-      return `volume "${volume.name}" is of kind ${word}, which this node does not provide; it has emptyDir, configMap, secret, downwardAPI, projected and, for trusted pods, hostPath`;
+      return `volume "${volume.name}" is of kind ${word}, which this node does not provide; it has emptyDir, configMap, secret, downwardAPI, projected and hostPath`;
     }
     if (volume.projected?.sources?.some(({ clusterTrustBundle }) => clusterTrustBundle)) {
       return `volume "${volume.name}" projects a clusterTrustBundle, which this node does not provide`;
@@ -66,10 +66,6 @@ function sandboxProblem(spec: PodSpec, handler: string): string | undefined {
     return `hostNetwork ${inSandbox}: ${share}. Remove hostNetwork or the runtimeClassName`;
   if (spec.hostPID) return `hostPID ${inSandbox}: ${share}. Remove hostPID or the runtimeClassName`;
   if (spec.hostIPC) return `hostIPC ${inSandbox}: ${share}. Remove hostIPC or the runtimeClassName`;
-  const hostPath = (spec.volumes ?? []).find((volume) => volume.hostPath);
-  if (hostPath !== undefined) {
-    return `volume "${hostPath.name}" (hostPath) ${inSandbox}: the node's file system is not shared with the micro-VM. Use emptyDir, configMap, secret or projected, or run the pod without the runtimeClassName`;
-  }
   return undefined;
 }
 

@@ -55,6 +55,13 @@ export function ignoredRequests(spec: PodSpec): string | undefined {
   return `Requests do not size the micro-VM, only limits do: ${parts.join("; ")} without a limit`;
 }
 
+/** Microsoft's page on Pod Sandboxing allows it and advises against it. */
+export function sharedHostPaths(spec: PodSpec): string | undefined {
+  const names = (spec.volumes ?? []).filter(({ hostPath }) => hostPath).map(({ name }) => name);
+  if (names.length === 0) return undefined;
+  return `hostPath volumes reach through the micro-VM's boundary, which is discouraged: ${names.join(", ")}. Sockets in them do not work, and /proc, /sys and devices are the guest's own`;
+}
+
 function filters(type: string | undefined): boolean {
   return type !== undefined && type !== "Unconfined";
 }

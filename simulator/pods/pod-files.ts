@@ -88,7 +88,7 @@ export async function makeTerminationLog(
   return path;
 }
 
-// What the kubelet reads at most (container/runtime.go MaxContainerTerminationMessageLength).
+// What the kubelet reads at most, from the end (container/runtime.go MaxContainerTerminationMessageLength).
 const maxTerminationMessageBytes = 4096;
 
 /** What the container wrote before it ended; undefined when it wrote nothing. */
@@ -102,7 +102,7 @@ export async function readTerminationLog(
     () => undefined,
   );
   if (text === undefined || text.length === 0) return undefined;
-  return text.subarray(0, maxTerminationMessageBytes).toString("utf8");
+  return text.subarray(-maxTerminationMessageBytes).toString("utf8");
 }
 
 function terminationLogPath(

@@ -16,6 +16,7 @@ import { stopPod } from "./pod-ending.ts";
 import { createPodRecord, type PodRecord } from "./pod-record.ts";
 import { isLeaving, syncPod } from "./pod-worker.ts";
 import { removeSandboxes } from "./sandbox-step.ts";
+import { createVolumeWatch } from "./volume-watch.ts";
 
 export interface PodManager {
   readonly records: ReadonlyMap<string, PodRecord>;
@@ -39,13 +40,26 @@ export function createPodManager(deps: PodDependencies): PodManager {
   const { log, clock, runtime } = deps;
   const records = new Map<string, PodRecord>();
   const stopping = new AbortController();
+  const objects = createVolumeWatch({
+    cluster: deps.cluster,
+    log,
+    changed(uid) {
+      const record = records.get(uid);
+      if (record === undefined) return;
+      record.volumesStale = true;
+      queue.add(uid);
+    },
+  });
 
   const queue = createWorkQueue({
     clock,
     async process(uid) {
       const record = records.get(uid);
       if (record === undefined || stopping.signal.aborted) return undefined;
+      if (!record.ended && !isLeaving(record)) objects.follow(record.pod);
       const again = await syncPod(record, deps, stopping.signal);
+      await refreshVolumes(record);
+      if (record.ended || isLeaving(record)) objects.forget(uid);
       if (record.gone && record.cleaned) records.delete(uid);
       return again;
     },
@@ -60,6 +74,18 @@ export function createPodManager(deps: PodDependencies): PodManager {
       return record !== undefined && isLeaving(record) ? failedTerminationMs : failedSyncMs;
     },
   });
+
+  /** Between the steps of its pod, so that nothing else works on the same folder. */
+  const refreshVolumes = async (record: PodRecord) => {
+    if (!record.volumesStale || record.ended || isLeaving(record)) return;
+    if (record.sandbox?.state !== "ready") return;
+    record.volumesStale = false;
+    await deps.volumes
+      .refresh(record.pod, podFacts(deps, record.sandbox.ip))
+      .catch((error: unknown) =>
+        log.warn({ pod: record.pod.metadata.name, error: messageOf(error) }, "volumes are stale"),
+      );
+  };
 
   const accept = (pod: PodObject) => {
     const { uid } = pod.metadata;
@@ -76,6 +102,7 @@ export function createPodManager(deps: PodDependencies): PodManager {
     if (age < 0 || (age === 0 && !unheard)) return;
     const before = record.pod;
     record.pod = pod;
+    if (showsOtherFields(before, pod)) record.volumesStale = true;
     if (pod.metadata.deletionTimestamp !== undefined) {
       record.interrupt.abort();
       if (shortened(before, pod)) record.hurry.abort();
@@ -131,21 +158,13 @@ export function createPodManager(deps: PodDependencies): PodManager {
     },
     async resync() {
       for (const [uid, record] of records) {
-        if (!record.ended && record.sandbox?.state === "ready" && !isLeaving(record)) {
-          await deps.volumes
-            .refresh(record.pod, podFacts(deps, record.sandbox.ip))
-            .catch((error: unknown) =>
-              log.warn(
-                { pod: record.pod.metadata.name, error: messageOf(error) },
-                "volumes are stale",
-              ),
-            );
-        }
+        record.volumesStale = true;
         queue.add(uid);
       }
     },
     async close() {
       stopping.abort(new Error("the node agent stops"));
+      objects.close();
       for (const record of records.values()) record.interrupt.abort(stopping.signal.reason);
       await queue.close();
     },
@@ -159,6 +178,13 @@ function shortened(before: PodObject, after: PodObject): boolean {
   const old = before.metadata.deletionGracePeriodSeconds;
   const now = after.metadata.deletionGracePeriodSeconds;
   return old !== undefined && now !== undefined && now < old;
+}
+
+/** What a downwardAPI volume shows of a pod that runs. */
+function showsOtherFields(before: PodObject, after: PodObject): boolean {
+  const shown = ({ metadata }: PodObject) =>
+    JSON.stringify([metadata.labels, metadata.annotations]);
+  return shown(before) !== shown(after);
 }
 
 /** Negative when `a` is older. Versions are numbers on every server there is (KEP-5504). */

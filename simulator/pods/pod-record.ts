@@ -39,6 +39,8 @@ export interface PodRecord {
   views: readonly ContainerView[];
   nextSandboxAttempt: number;
   volumePaths: ReadonlyMap<string, string>;
+  /** What they show may have changed since they were written. */
+  volumesStale: boolean;
   /** What the API was last told. */
   sentStatus: PodStatus | undefined;
   /** Things said once in a pod's life on this agent. */
@@ -70,6 +72,7 @@ export function createPodRecord(pod: PodObject, nowMs: number): PodRecord {
     views: specContainers(pod),
     nextSandboxAttempt: 0,
     volumePaths: new Map(),
+    volumesStale: false,
     sentStatus: pod.status,
     said: new Set(),
     retryAtMs: new Map(),

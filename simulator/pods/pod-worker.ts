@@ -9,7 +9,7 @@ import type { HandlerStatus } from "../runtime-port.ts";
 import { podLimits } from "../sizing/pod-resources.ts";
 import { memoryRefusal, refusalOf, resourceRefusal } from "./admission.ts";
 import { startContainer } from "./container-step.ts";
-import { ignoredRequests, notSimulated } from "./plain-warnings.ts";
+import { ignoredRequests, notSimulated, sharedHostPaths } from "./plain-warnings.ts";
 import type { ContainerView } from "./pod-containers.ts";
 import type { PodDependencies } from "./pod-dependencies.ts";
 import { finishPod, retirePod, terminatePod } from "./pod-ending.ts";
@@ -160,6 +160,10 @@ async function admit(record: PodRecord, deps: PodDependencies): Promise<Waiting 
   const requests = handler?.sandboxed ? ignoredRequests(pod.spec) : undefined;
   if (requests !== undefined) {
     deps.events.record(about, { type: "Warning", reason: "RequestsIgnored", message: requests });
+  }
+  const hostPaths = handler?.sandboxed ? sharedHostPaths(pod.spec) : undefined;
+  if (hostPaths !== undefined) {
+    deps.events.record(about, { type: "Warning", reason: "HostPathShared", message: hostPaths });
   }
   return undefined;
 }

@@ -3,6 +3,7 @@
  * (kubelet kuberuntime_sandbox.go createPodSandbox). Also takes dead ones away.
  */
 import { messageOf } from "../../common/errors.ts";
+import { toUnits } from "../../common/quantity.ts";
 import type { RuntimeClass } from "../../proto/kubernetes/gen/types.ts";
 import { podReference } from "../events/references.ts";
 import { type PodObject, podsPath } from "../objects.ts";
@@ -153,6 +154,14 @@ async function sandboxSpec(record: PodRecord): Promise<SandboxSpec> {
     sysctls: Object.fromEntries(
       (spec.securityContext?.sysctls ?? []).map(({ name, value }) => [name, value]),
     ),
+    volumes: {
+      sharesFolders: (spec.volumes ?? []).some(({ hostPath }) => hostPath),
+      emptyDirBytes: Object.fromEntries(
+        (spec.volumes ?? []).flatMap(({ name, emptyDir }) =>
+          emptyDir?.sizeLimit === undefined ? [] : [[name, toUnits(emptyDir.sizeLimit)]],
+        ),
+      ),
+    },
   };
 }
 

@@ -3,6 +3,7 @@
  * look-ups are done by the caller. Sources: containerd pkg/oci/spec.go populateDefaultUnixSpec,
  * internal/cri/server/container_create_linux.go, internal/cri/server/podsandbox/sandbox_run_linux.go.
  */
+import { emptyDirSizesAnnotation, sharedFoldersAnnotation } from "../../runtime-shim/index.ts";
 import type { ContainerSpec, LinuxResources, SandboxSpec } from "../runtime-port.ts";
 import { capabilitySet } from "./capabilities.ts";
 import { maskedPaths, readonlyPaths, systemMounts } from "./default-mounts.ts";
@@ -182,6 +183,7 @@ function sandboxAnnotations(input: SandboxSpecInput): Record<string, string> {
     [`${annotationPrefix}sandbox-log-directory`]: input.logDirectory,
     ...podAnnotations(input.spec),
     ...sizingAnnotations(input.spec.resources),
+    ...volumeAnnotations(input.spec),
   };
 }
 
@@ -196,6 +198,15 @@ export function sizingAnnotations(sum: LinuxResources): Record<string, string> {
   return Object.fromEntries(
     numbers.map(([name, value]) => [`${annotationPrefix}${name}`, String(value ?? 0)]),
   );
+}
+
+/** Ours, which any other shim ignores. */
+function volumeAnnotations({ volumes }: SandboxSpec): Record<string, string> {
+  if (volumes === undefined) return {};
+  return {
+    [sharedFoldersAnnotation]: String(volumes.sharesFolders),
+    [emptyDirSizesAnnotation]: JSON.stringify(volumes.emptyDirBytes),
+  };
 }
 
 function podAnnotations(spec: SandboxSpec): Record<string, string> {

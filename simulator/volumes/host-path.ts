@@ -1,4 +1,4 @@
-/** hostPath volumes: kubernetes pkg/volume/hostpath. Sandboxed pods are refused them by admission. */
+/** hostPath volumes: kubernetes pkg/volume/hostpath. A VM shim shares them with its guest. */
 import { mkdir, open, stat } from "node:fs/promises";
 import { agentError } from "../errors.ts";
 import type { VolumeKind } from "./volume-kind.ts";
