@@ -1,11 +1,11 @@
 // The agent's life with its node and pods, over a cluster and a runtime in memory.
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Container, Node } from "../proto/kubernetes/gen/types.ts";
 import { type AgentScene, createAgentScene } from "../test/fakes/agent-scene.ts";
-import { nodesPath } from "./objects.ts";
+import { coreV1, nodesPath } from "./objects.ts";
 
 const app: Container = { name: "app", image: "app:1" };
 const untrusted = { containers: [app], runtimeClassName: "kata-mshv-vm-isolation" };
@@ -27,6 +27,27 @@ const stateOf = (index = 0) => statusOf()?.containerStatuses?.[index]?.state;
 const callsOf = (verb: string) => scene.runtime.calls.filter((call) => call.startsWith(verb));
 
 describe("a pod that runs", () => {
+  it("shows a configMap's change in its volume, and hears of none after its end", async () => {
+    const path = coreV1("configmaps", "default");
+    const settings = (colour: string) => ({ metadata: { name: "settings" }, data: { colour } });
+    await scene.cluster.create(path, settings("blue"));
+    const volumes = [{ name: "v", configMap: { name: "settings" } }];
+    const { uid } = scene.cluster.addPod("p", { containers: [app], volumes }).metadata;
+    await scene.rest();
+    const file = join(scene.folder, "pods", uid, "volumes/kubernetes.io~configmap/v/colour");
+    expect(readFileSync(file, "utf8")).toBe("blue");
+    await scene.cluster.patch(path, "settings", settings("green"), {
+      type: "application/merge-patch+json",
+    });
+    await scene.rest();
+    expect(readFileSync(file, "utf8")).toBe("green");
+    scene.cluster.forceDeletePod("p");
+    await scene.rest();
+    await scene.cluster.delete(path, "settings");
+    await scene.rest();
+    expect(existsSync(file)).toBe(false);
+  });
+
   it("reaches Running and Ready with address, ids and the kubelet's events", async () => {
     scene.cluster.addPod("p", { containers: [app] });
     await scene.rest();

@@ -19,7 +19,10 @@ const work = mkdtempSync(join(tmpdir(), "katasim-fuzz-"));
 const runs = Number(process.env.KATASIM_FUZZ_RUNS ?? 200_000);
 
 const spec = SpecSchema.parse(containerSpec("pod", ["sh", "-c", "true"]));
-const { mounts } = planMounts(spec.mounts ?? [], { isSpecial: () => false });
+const { mounts } = planMounts(spec.mounts ?? [], {
+  isSpecial: () => false,
+  origin: (path) => path,
+});
 const process_ = ProcessSchema.parse({
   ...{ args: ["env"], env: ["A=b", "PATH=/bin"], cwd: "/w", terminal: true },
   user: { uid: 5, gid: 6, umask: 0o22, additionalGids: [7, 8] },
