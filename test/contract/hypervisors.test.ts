@@ -53,16 +53,24 @@ async function onMachine(rung: Rung, create: () => Hypervisor): Promise<Twin> {
   return { ...rung, title: rungName(rung), create, obstacle };
 }
 
-const twins: readonly Twin[] = [
-  await onMachine({ hypervisor: "qemu", accelerator: "tcg" }, () => createQemu({ log })),
-  {
-    ...{ hypervisor: "cloud-hypervisor", accelerator: "kvm", played: true },
-    title: "cloud-hypervisor played by QEMU",
+function playedByQemu(accelerator: "kvm" | "mshv"): Twin {
+  return {
+    ...{ hypervisor: "cloud-hypervisor", accelerator, played: true },
+    title: `cloud-hypervisor/${accelerator} played by QEMU`,
     create: () => createCloudHypervisor({ log }),
     obstacle: vmTestObstacle() ?? fakeObstacle,
-  },
+  };
+}
+
+const twins: readonly Twin[] = [
+  await onMachine({ hypervisor: "qemu", accelerator: "tcg" }, () => createQemu({ log })),
+  playedByQemu("kvm"),
+  playedByQemu("mshv"),
   await onMachine({ hypervisor: "qemu", accelerator: "kvm" }, () => createQemu({ log })),
   await onMachine({ hypervisor: "cloud-hypervisor", accelerator: "kvm" }, () =>
+    createCloudHypervisor({ log }),
+  ),
+  await onMachine({ hypervisor: "cloud-hypervisor", accelerator: "mshv" }, () =>
     createCloudHypervisor({ log }),
   ),
 ];

@@ -29,7 +29,11 @@ export function cloudHypervisorConfig(spec: VmSpec): object {
   const { kernel, initrd, agentSocket } = pathsInPlace(spec);
   return {
     payload: { kernel, initramfs: initrd, cmdline: kernelParameters },
-    cpus: { boot_vcpus: spec.vcpus, max_vcpus: spec.vcpus },
+    cpus: {
+      ...{ boot_vcpus: spec.vcpus, max_vcpus: spec.vcpus },
+      // As Kata has it: no virtualization inside the guest there.
+      ...(spec.accelerator === "mshv" ? { nested: false } : {}),
+    },
     memory: { size: spec.memoryMib * mebibyte, shared: spec.sharedMemory === true },
     rng: { src: "/dev/urandom" },
     // Its standard output is a pipe to the shim, which bounds the log's size.
