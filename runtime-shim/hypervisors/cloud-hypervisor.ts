@@ -88,6 +88,11 @@ async function startCloudHypervisor(
       version,
       agent: vmm.whileAlive(connectAgent(spec.agentSocket, vmm)),
       ...{ attachDisk, detachDisk, attachFolder },
+      shutdown: () =>
+        vmm.endBy(async () => {
+          await api.put("vm.shutdown");
+          await api.put("vmm.shutdown");
+        }),
       async pause() {
         await api.put("vm.pause");
       },

@@ -94,6 +94,8 @@ export interface RunningVm {
   snapshot(folder: string): Promise<void>;
   /** The last lines of the guest's console. */
   consoleTail(): string;
+  /** Ends by the VMM's own verbs, by SIGKILL when it takes too long; resolves as `stop` does. Idempotent. */
+  shutdown(): Promise<void>;
   /** SIGKILL; resolves when it is gone and its sockets are removed. Idempotent. */
   stop(): Promise<void>;
 }

@@ -79,6 +79,8 @@ async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<
       version: await qmp.version,
       agent: vmm.whileAlive(agent.connection),
       ...{ attachDisk, detachDisk, attachFolder },
+      // A power button would do nothing: in the guest nobody minds it.
+      shutdown: () => vmm.endBy(() => qmp.execute("quit")),
       async pause() {
         await qmp.execute("stop");
       },

@@ -23,6 +23,9 @@ import { createVmmState } from "./vmm-state.ts";
 // A process that ends closes its connections first; its exit is known some milliseconds later.
 const endTimeoutMs = 1_000;
 
+// QEMU is gone after 40 ms on a quiet machine.
+const shutdownTimeoutMs = 3_000;
+
 export interface VmmProgram {
   readonly name: string;
   /** What to do when it is not installed. */
@@ -35,6 +38,8 @@ export interface VmmProcess
   extends Pick<RunningVm, "pid" | "argv" | "startedAtMs" | "exited" | "consoleTail" | "stop"> {
   /** The work's result, or a rejection with the reason of the VMM's end or the passing of the time. */
   whileAlive<T>(work: Promise<T>, timeoutMs?: number): Promise<T>;
+  /** Waits for the end that `ask` asks the VMM for; kills it when it does not go. */
+  endBy(ask: () => Promise<unknown>): Promise<void>;
   /** It is up: from now on its end is not a failed start. */
   isRunning(): void;
   /** Kills one that cannot be kept, as a failure with this reason, unless it is ending by itself. */
@@ -72,7 +77,8 @@ export async function startVmm(
   const exited = child.exited.then((exit): VmExit => {
     const expected = state.current === "stopping";
     state.move("gone");
-    const reason = given ?? endReason(name, child, exit, consoleLog);
+    const asked = expected && exit.code === 0 ? `${name} was shut down` : given;
+    const reason = asked ?? endReason(name, child, exit, consoleLog);
     onEnd();
     consoleLog.close();
     rmSync(spec.pidFile, { force: true });
@@ -95,8 +101,18 @@ export async function startVmm(
       given = reason;
       child.kill("SIGKILL");
     },
+    async endBy(ask) {
+      if (state.move("stopping")) {
+        const timer = setTimeout(() => child.kill("SIGKILL"), shutdownTimeoutMs);
+        void exited.then(() => clearTimeout(timer));
+        // What it answers says nothing: it goes or is killed.
+        ask().catch(() => {});
+      }
+      await exited;
+    },
     async stop() {
-      if (state.move("stopping")) child.kill("SIGKILL");
+      state.move("stopping");
+      if (state.current !== "gone") child.kill("SIGKILL");
       await exited;
     },
   };

@@ -58,7 +58,7 @@ export interface Sandbox {
   removeDisk(serial: string): Promise<void>;
   /** Resolves when the VM is gone. `reason` is absent when `stop` ended it. */
   readonly ended: Promise<{ readonly reason?: string }>;
-  stop(): Promise<void>;
+  stop(how?: "kill" | "shutdown"): Promise<void>;
 }
 
 export interface SandboxInput {
@@ -169,7 +169,6 @@ function createSandbox(
   dial: DialServer,
 ): Sandbox {
   const images = new Map<string, Promise<void>>();
-  let stopping: Promise<void> | undefined;
   let stopAsked = false;
   let brokenGuest: string | undefined;
 
@@ -238,14 +237,11 @@ function createSandbox(
         await vm.detachDisk(serial);
       }
     },
-    stop() {
+    async stop(how = "kill") {
       stopAsked = true;
-      // The disks are thrown away with the sandbox: nothing in the guest is worth a slow shutdown.
-      stopping ??= (async () => {
-        await vm.stop();
-        await ended;
-      })();
-      return stopping;
+      // The disks are thrown away with the sandbox: nothing in the guest is worth waiting for.
+      await (how === "kill" ? vm.stop() : vm.shutdown());
+      await ended;
     },
   };
 }

@@ -190,7 +190,7 @@ export function createTaskService(dependencies: {
         throw shimError("PROCESS_FINISHED", "process already finished");
       if (task.kind === "sandbox") {
         // Any signal that ends a pause container ends the sandbox; others it would not notice.
-        if (endsPause(signal)) await needSandbox().stop();
+        if (endsPause(signal)) await needSandbox().stop(signal === 9 ? "kill" : "shutdown");
       } else if (process.state === "created" && execId !== "") {
         process.end(killedStatus);
       } else {

@@ -10,6 +10,7 @@ import {
   fakeObstacle,
   installFakeCloudHypervisor,
 } from "../fakes/cloud-hypervisor/install.ts";
+import { waitUntil } from "../support/wait-until.ts";
 import { leftovers, vmSpecsIn } from "./vm-specs.ts";
 
 const skipped = fakeObstacle === undefined ? "" : ` (skipped: ${fakeObstacle})`;
@@ -54,6 +55,29 @@ describe.skipIf(fakeObstacle !== undefined)(`Cloud Hypervisor that misbehaves${s
     const spec = newSpec("kvm");
     const vm = await start(spec);
     await vm.stop();
+  });
+
+  it.each(["vm.shutdown", "vmm.shutdown"])("hangs at %s, and is killed", async (verb) => {
+    fake.behave(`hang ${verb}`);
+    const spec = newSpec("kvm");
+    const vm = await start(spec);
+    await vm.shutdown();
+    expect(await vm.exited).toEqual({
+      reason: expect.stringMatching(/was killed by SIGKILL$/),
+      expected: true,
+    });
+    await waitUntil(() => leftovers(spec).every((name) => name.startsWith("c.")), {
+      what: "the sockets to go",
+    });
+  });
+
+  it("is killed at once when that is asked for during a shutdown", async () => {
+    fake.behave("hang vm.shutdown");
+    const vm = await start(newSpec("kvm"));
+    const shutdown = vm.shutdown();
+    await vm.stop();
+    await shutdown;
+    expect(await vm.exited).toMatchObject({ expected: true });
   });
 
   it("answers garbage", async () => {

@@ -325,6 +325,23 @@ describe.each(twins)("$title", (twin) => {
       expect((await vm.exited).expected).toBe(true);
     });
 
+    it("shuts down when it is told to, also while it is paused, and leaves nothing", async () => {
+      for (const paused of [false, true]) {
+        await boot();
+        if (paused) await vm.pause();
+        await Promise.all([vm.shutdown(), vm.shutdown()]);
+        await vm.stop();
+        // A VMM that had to be killed would say so.
+        expect(await vm.exited).toEqual({
+          reason: expect.stringMatching(/was shut down$/),
+          expected: true,
+        });
+        await waitUntil(() => leftovers(spec).every((name) => name.startsWith("c.")), {
+          what: "the sockets to go",
+        });
+      }
+    });
+
     it("says what is wrong with a kernel, and leaves nothing", async () => {
       const bad = newSpec(twin.accelerator, { kernel: join(folder, "no-kernel") });
       await expect(hypervisor.start(bad).then((running) => running.agent)).rejects.toThrow();

@@ -59,7 +59,7 @@ const [misdeed, where] = (settings.behaviour ?? "").split(" ");
 const socketPath = /^path=(.+)$/.exec(argument("--api-socket"))?.[1] ?? "";
 const lateMs = 1_500;
 
-let state: "NotCreated" | "Created" | "Running" | "Paused" = "NotCreated";
+let state: "NotCreated" | "Created" | "Running" | "Paused" | "Shutdown" = "NotCreated";
 let config: VmConfig | undefined;
 let vm: RunningVm | undefined;
 const devices = new Map<string, string>();
@@ -91,6 +91,11 @@ const verbs: Record<string, (body: unknown) => Promise<unknown> | unknown> = {
     expectState("Paused");
     await vm?.resume();
     state = "Running";
+  },
+  "vm.shutdown": async () => {
+    if (state !== "Running" && state !== "Paused") throw new Refusal(405, "The VM is not booted");
+    state = "Shutdown";
+    await vm?.stop();
   },
   "vm.snapshot": async (body) => {
     expectState("Paused");
@@ -150,7 +155,10 @@ async function boot(machine: VmConfig, snapshot?: string): Promise<void> {
     pidFile: `${socketPath}.pid`,
   };
   vm = await (snapshot === undefined ? qemu.start(spec) : qemu.restore(spec, snapshot));
-  void vm.exited.then(leave);
+  // Shut down, the VM is gone and the VMM stays.
+  void vm.exited.then(() => {
+    if (state !== "Shutdown") leave();
+  });
   let agent: Socket | undefined;
   void vm.agent.then((socket) => {
     agent = socket;
