@@ -11,7 +11,7 @@ export function addDoctor(program: Command, bind: Bind): void {
   bind(command, async (context) => {
     const settings = resolveSettings({}, context.env, await readRememberedSettings(context.paths));
     const { checkAll } = await import("../doctor/checks.ts");
-    const results = await checkAll(context.paths, settings);
+    const results = await checkAll(context.paths, settings, context.env);
     const broken = results.filter((result) => result.state === "failed").length;
     const { green, yellow, red } = context.colors;
     const marks = {

@@ -2,6 +2,7 @@
 import type { Paths } from "../../common/paths.ts";
 import type { NodeSettings } from "../settings.ts";
 import type { Check, CheckResult } from "./check.ts";
+import { dockerChecks } from "./docker.ts";
 import { guestChecks } from "./guest.ts";
 import { kataChecks } from "./kata.ts";
 import { ladderChecks } from "./ladder.ts";
@@ -12,10 +13,12 @@ import { programChecks } from "./programs.ts";
 export async function checkAll(
   paths: Paths,
   settings: NodeSettings,
+  env: NodeJS.ProcessEnv,
 ): Promise<readonly CheckResult[]> {
   const checks: readonly Check[] = [
     ...machineChecks(paths, settings.apiPort),
     ...programChecks(),
+    ...dockerChecks(paths, settings, env),
     ...networkChecks(paths, settings),
     ...guestChecks(paths),
   ];
