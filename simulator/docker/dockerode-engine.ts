@@ -44,6 +44,19 @@ export function connectEngine(socketPath?: string): DockerEngine {
     }
   }
 
+  let networkMade: Promise<void> = Promise.resolve();
+
+  async function makeNetwork(name: string, labels: Labels): Promise<void> {
+    if ((await networksNamed(name)).length > 0) return;
+    await ask(() => docker.createNetwork({ Name: name, Driver: "bridge", Labels: { ...labels } }));
+  }
+
+  async function networksNamed(name: string): Promise<readonly string[]> {
+    const found = await ask(() => docker.listNetworks({ filters: { name: [name] } }));
+    // The filter takes parts of names, too.
+    return found.filter(({ Name }) => Name === name).map(({ Id }) => Id);
+  }
+
   async function facts(): Promise<EngineFacts> {
     const [version, info] = await ask(() => Promise.all([docker.version(), docker.info()]));
     const runtimes = (info.Runtimes ?? {}) as Record<string, { runtimeType?: string }>;
@@ -75,14 +88,16 @@ export function connectEngine(socketPath?: string): DockerEngine {
       });
     },
     saveImage: (name) => ask(async () => (await docker.getImage(name).get()) as Readable),
-    async ensureNetwork(name, labels) {
-      const found = await orUndefined(() => docker.getNetwork(name).inspect());
-      if (found !== undefined) return;
-      await ask(() =>
-        docker.createNetwork({ Name: name, Driver: "bridge", Labels: { ...labels } }),
-      );
+    // One after the other: the engine lets two networks have one name.
+    ensureNetwork(name, labels) {
+      networkMade = networkMade.catch(() => undefined).then(() => makeNetwork(name, labels));
+      return networkMade;
     },
-    removeNetwork: (name) => unlessGone(() => docker.getNetwork(name).remove()),
+    async removeNetwork(name) {
+      for (const id of await networksNamed(name)) {
+        await unlessGone(() => docker.getNetwork(id).remove());
+      }
+    },
     createContainer: (name, body) =>
       ask(async () => (await docker.createContainer({ name, ...body })).id),
     startContainer: (id) => ask(() => docker.getContainer(id).start()),

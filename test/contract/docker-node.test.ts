@@ -157,6 +157,21 @@ describe("a node over Docker Engine", () => {
     }
   });
 
+  it("makes one network for pods that start side by side", async () => {
+    const node = await open();
+    const { machineName } = node.paths;
+    await sweepEngine(node.paths);
+    const names = ["one", "two", "three"];
+    await Promise.all(
+      names.map((podUid) => node.runtime.runSandbox("runc", sandboxSpec({ podUid }))),
+    );
+    const left = await dockerd.leftOf(machineName);
+    expect(left.filter((what) => what.startsWith("network "))).toHaveLength(1);
+    await node.close();
+    await sweepEngine(node.paths);
+    expect(await dockerd.leftOf(machineName)).toEqual([]);
+  });
+
   it("sweeps by label what no node knows any more", async () => {
     const node = await open();
     const { machineName } = node.paths;
