@@ -56,7 +56,8 @@ describe("software emulation", () => {
 });
 
 // The device must open: what is behind it is not looked at by these programs.
-describe.skipIf(!canOpenKvm())("a program in Cloud Hypervisor's place", () => {
+const why = canOpenKvm() ? "" : " (skipped: /dev/kvm does not open)";
+describe.skipIf(why !== "")(`a program in Cloud Hypervisor's place${why}`, () => {
   it("is taken when it runs the test program", async () => {
     install(emulator);
     const status = await probeRung(clh, cache);

@@ -23,7 +23,7 @@ export interface RuntimeTwin {
 const shims: RuntimeTwin = {
   name: "containerd-shim-runc-v2",
   why: whyNoRunc(),
-  podIp: /^10\.244\.0\.\d+$/,
+  podIp: /^10\.244\.\d+\.\d+$/,
   engine: /^containerd-shim-runc-v2 \(.+\)$/,
   missingCommand:
     /^failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: .*no such file or directory: unknown$/,
