@@ -13,6 +13,7 @@ import { createImageService, defaultAliases, type NodeImages } from "../simulato
 import { createNodeAgent } from "../simulator/index.ts";
 import {
   createCniNetwork,
+  createUserNetwork,
   type NodeNetworkFacts,
   type PodNetwork,
 } from "../simulator/network/index.ts";
@@ -26,7 +27,7 @@ import { handlersOf } from "./handlers.ts";
 import { readImageConfig } from "./image-config.ts";
 import { kubeconfigText } from "./kubeconfig/merge.ts";
 import type { Progress } from "./output/progress.ts";
-import type { NodeSettings } from "./settings.ts";
+import { guestNetworks, type NodeSettings } from "./settings.ts";
 
 export interface NodeOptions {
   readonly paths: Paths;
@@ -76,6 +77,8 @@ export async function openNodeRuntime(options: NodeOptions): Promise<NodeRuntime
     hypervisor: settings.hypervisor,
     accel: settings.accel,
     require: settings.require,
+    guestNetwork: guestNetworks[settings.network],
+    egress: settings.egress,
     log: log.child({ component: "runtime" }),
     clock: systemClock,
   });
@@ -98,8 +101,10 @@ export async function openNodeRuntime(options: NodeOptions): Promise<NodeRuntime
 }
 
 export function openNodeNetwork({ paths, settings, log }: NodeOptions): PodNetwork {
+  const common = cniOptions(paths, settings);
+  if (settings.network === "user") return createUserNetwork({ ...common, egress: settings.egress });
   return createCniNetwork({
-    ...cniOptions(paths, settings),
+    ...common,
     log: log.child({ component: "network" }),
   });
 }

@@ -11,7 +11,7 @@ import { cniOptions } from "./cni-options.ts";
 import { readPidFile } from "./daemon/pid-file.ts";
 import { cliError } from "./errors.ts";
 import { assertPortFree } from "./port-owner.ts";
-import type { NodeSettings } from "./settings.ts";
+import { guestNetworks, type NodeSettings } from "./settings.ts";
 
 /** AF_UNIX paths end at 107 bytes; the longest name under `sockets` is shorter than this. */
 const socketNameBytes = 40;
@@ -25,9 +25,14 @@ export async function assertCanStart(paths: Paths, settings: NodeSettings): Prom
       hint: "run it on an x86-64 Linux machine or VM",
     });
   }
-  if (process.getuid?.() !== 0) {
-    throw cliError("MACHINE_LACKS", "katasim needs root to make namespaces and mounts", {
-      hint: "sudo katasim up -d",
+  if (settings.network === "cni" && process.getuid?.() !== 0) {
+    throw cliError("MACHINE_LACKS", "--network cni needs root to make network namespaces", {
+      hint: "sudo katasim up -d, or katasim up -d --network user",
+    });
+  }
+  if (settings.network === "cni" && settings.egress === "open") {
+    throw cliError("USAGE", "--egress open is for --network user", {
+      hint: "leave one of the two out",
     });
   }
   // Every sandbox, trusted ones too, starts from this program: without it the node is never Ready.
@@ -59,7 +64,8 @@ export async function assertCanStart(paths: Paths, settings: NodeSettings): Prom
 async function assertRequiredRung(paths: Paths, settings: NodeSettings): Promise<void> {
   if (settings.require === "any") return;
   try {
-    await chooseRung(settings, (rung) => probeRung(rung, paths.guest));
+    const network = guestNetworks[settings.network];
+    await chooseRung(settings, (rung) => probeRung(rung, paths.guest, network));
   } catch (error) {
     throw cliError("MACHINE_LACKS", messageOf(error), {
       hint: "katasim runtime list explains every rung; without --require sandboxes run on the best",

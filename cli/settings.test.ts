@@ -13,12 +13,13 @@ describe("resolveSettings", () => {
       accel: "auto",
       require: "any",
       trustedRuntime: "auto",
-      network: "cni",
       podCidr: "auto",
       cniConf: "own",
       cniBinDir: "/opt/cni/bin:/usr/lib/cni",
       kata: "katasim",
       kataConfig: "",
+      network: process.getuid?.() === 0 ? "cni" : "user",
+      egress: "none",
     });
   });
 
@@ -38,6 +39,7 @@ describe("resolveSettings", () => {
     ["trustedRuntime", "podman", "--trusted-runtime"],
     ["network", "token-ring", "--network"],
     ["podCidr", "10.244.0.0", "--pod-cidr"],
+    ["egress", "some", "--egress"],
   ])("refuses %s %s and names the flag", (key, value, flag) => {
     expect(() => resolveSettings({ [key]: value }, {}, {})).toThrow(`${flag} cannot be "${value}"`);
   });

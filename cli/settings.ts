@@ -6,6 +6,7 @@ import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import type { Paths } from "../common/paths.ts";
+import { egressChoices } from "../runtime-shim/hypervisors/hypervisor.ts";
 import { requirements } from "../runtime-shim/hypervisors/ladder.ts";
 import { cliError } from "./errors.ts";
 
@@ -17,7 +18,9 @@ export const defaultNodeName = "aks-nodepool1-12345678-vmss000000";
 export const hypervisorChoices = ["auto", "cloud-hypervisor", "qemu"] as const;
 export const accelChoices = ["auto", "mshv", "kvm", "tcg"] as const;
 export const trustedRuntimeChoices = ["auto", "shim", "docker"] as const;
-export const networkChoices = ["cni"] as const;
+export const networkChoices = ["cni", "user"] as const;
+/** What our shim is asked for with each. */
+export const guestNetworks = { cni: "netns", user: "user" } as const;
 
 /** Whose shim serves the handler `kata`. */
 export const kataChoices = ["katasim", "auto", "genuine"] as const;
@@ -41,7 +44,7 @@ export const NodeSettingsSchema = z.object({
   /** What runs trusted pods: containerd's runc shim, Docker Engine, or the first that works. */
   trustedRuntime: z.enum(trustedRuntimeChoices).default("auto"),
   /** What makes the pods' network. */
-  network: z.enum(networkChoices).default("cni"),
+  network: z.enum(networkChoices).default(() => (process.getuid?.() === 0 ? "cni" : "user")),
   /** Of katasim's own CNI configuration. */
   podCidr: z.literal("auto").or(z.cidrv4()).default("auto"),
   /** A configuration list of the user's, or katasim's own. */
@@ -57,6 +60,8 @@ export const NodeSettingsSchema = z.object({
     .string()
     .transform((file) => (file === "" ? "" : resolve(file)))
     .default(""),
+  /** Where guests get to on a user-mode network. */
+  egress: z.enum(egressChoices).default("none"),
 });
 
 export type NodeSettings = z.infer<typeof NodeSettingsSchema>;
@@ -78,6 +83,7 @@ const flagNames: Readonly<Record<keyof NodeSettings, string>> = {
   cniBinDir: "--cni-bin-dir",
   kata: "--kata",
   kataConfig: "--kata-config",
+  egress: "--egress",
 };
 
 /** Lays flags over environment over the remembered settings. Throws USAGE naming the flag. */

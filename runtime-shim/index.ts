@@ -22,6 +22,7 @@ export {
   rungName,
 } from "./hypervisors/ladder.ts";
 export { probeLadder } from "./hypervisors/probe/probe.ts";
+export { addressAnnotation } from "./network/user-network.ts";
 export { SeccompSchema } from "./oci/seccomp.ts";
 export { type ExitReason, readExitReason, readVmRecord } from "./service/bundle-files.ts";
 export { type ShimOptions, ShimOptionsSchema, type VmRecord } from "./shim-options.ts";
@@ -46,6 +47,7 @@ export {
   type ServiceHandlers,
   type TtrpcServer,
 } from "./ttrpc/server.ts";
+export { fsGroupAnnotation } from "./volumes/guest-owner.ts";
 export {
   emptyDirSizesAnnotation,
   sharedFoldersAnnotation,

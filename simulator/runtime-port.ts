@@ -36,6 +36,8 @@ export interface SandboxSpec {
   readonly hostIpc: boolean;
   readonly shareProcessNamespace: boolean;
   /** Lines of the pod's resolv.conf. */
+  /** The group that volumes belong to: securityContext.fsGroup. */
+  readonly fsGroup?: number;
   readonly dns: {
     readonly servers: readonly string[];
     readonly searches: readonly string[];
@@ -93,8 +95,10 @@ export interface SandboxStatus {
   readonly createdAtMs: number;
   /** What runs it where that is no shim, e.g. "Docker Engine 20.10.24". */
   readonly engine?: string;
-  /** The pod's address; absent with hostNetwork. */
+  /** The pod's address; absent with hostNetwork, and where the pod has none. */
   readonly ip?: string;
+  /** What the pod cannot do on its network, in a sentence. */
+  readonly networkLimit?: string;
   /** Why the sandbox is not ready (VMM died, shim died), in words. */
   readonly reason?: string;
   readonly vm?: VmFacts;

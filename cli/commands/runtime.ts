@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { HandlerStatus, RungReport } from "../../simulator/runtime-port.ts";
 import { type Column, formatTable } from "../output/table.ts";
 import { type Bind, withOutput } from "../program.ts";
-import { readRememberedSettings, resolveSettings } from "../settings.ts";
+import { guestNetworks, readRememberedSettings, resolveSettings } from "../settings.ts";
 
 const columns: readonly Column<HandlerStatus>[] = [
   { head: "HANDLER", cell: (handler) => handler.name },
@@ -42,6 +42,7 @@ export function addRuntime(program: Command, bind: Bind): void {
         hypervisor: settings.hypervisor,
         accel: settings.accel,
         require: settings.require,
+        network: guestNetworks[settings.network],
       },
       assessKata: () => assessKataOf(paths, settings),
     };

@@ -8,6 +8,7 @@ import { cliObject } from "../output/objects.ts";
 import { formatTable } from "../output/table.ts";
 import { type Bind, withOutput } from "../program.ts";
 import type { SandboxView } from "../sandboxes.ts";
+import { readRememberedSettings, resolveSettings } from "../settings.ts";
 import { readAdminEntry } from "./kubeconfig.ts";
 
 interface Part {
@@ -65,9 +66,10 @@ async function readStatus(context: CommandContext): Promise<InstanceStatus> {
       daemonBytes: 0,
     };
   }
+  const { network } = resolveSettings({}, context.env, await readRememberedSettings(paths));
   const daemon: Part = { part: "daemon", state: `pid ${owner.pid}`, ok: true, reason: undefined };
   const { server, parts } = await askCluster(context);
-  const all = [daemon, ...parts];
+  const all = [daemon, ...parts, { part: "network", ...networkStates[network] }];
   return {
     ...common,
     state: all.every(({ ok }) => ok) ? "running" : "degraded",
@@ -77,6 +79,15 @@ async function readStatus(context: CommandContext): Promise<InstanceStatus> {
     daemonBytes: residentBytesOf(owner.pid),
   };
 }
+
+const networkStates = {
+  cni: { state: "cni", ok: true, reason: undefined },
+  user: {
+    state: "user",
+    ok: true,
+    reason: "pods' IPs are reached by kubectl port-forward alone",
+  },
+} as const;
 
 async function askCluster(
   context: CommandContext,

@@ -1,6 +1,7 @@
 /** `katasim up`: the node in the foreground, or detached with -d; idempotent. */
 import type { Command } from "commander";
 import { Option } from "commander";
+import { egressChoices } from "../../runtime-shim/hypervisors/hypervisor.ts";
 import { requirements } from "../../runtime-shim/hypervisors/ladder.ts";
 import type { CommandContext } from "../context.ts";
 import { readPidFile } from "../daemon/pid-file.ts";
@@ -72,9 +73,16 @@ export function addUp(program: Command, bind: Bind): void {
       ).choices(trustedRuntimeChoices),
     )
     .addOption(
-      new Option("--network <kind>", "what makes the pods' network (default: cni)").choices(
-        networkChoices,
-      ),
+      new Option(
+        "--network <kind>",
+        "what makes the pods' network (default: cni for root, else user: one in each VM alone)",
+      ).choices(networkChoices),
+    )
+    .addOption(
+      new Option(
+        "--egress <kind>",
+        "where VMs get to with --network user: nowhere, or wherever you do (default: none)",
+      ).choices(egressChoices),
     )
     .option("--pod-cidr <range>", "the pods' addresses (default: the first free 10.244.N.0/24)")
     .option("--cni-conf <file>", "CNI configuration to use in place of katasim's own (own)")
@@ -257,6 +265,7 @@ function daemonArguments(
     ...["--cni-bin-dir", settings.cniBinDir],
     ...["--kata", settings.kata],
     ...["--kata-config", settings.kataConfig],
+    ...["--egress", settings.egress],
     ...(options.retain ? ["--retain"] : []),
     ...Array.from({ length: verbosity }, () => "-v"),
   ];

@@ -7,14 +7,14 @@ import {
   type RungStatus,
   rungName,
 } from "../../runtime-shim/index.ts";
-import type { NodeSettings } from "../settings.ts";
+import { guestNetworks, type NodeSettings } from "../settings.ts";
 import { absent, type CheckResult, failed, ok } from "./check.ts";
 
 export async function ladderChecks(
   cacheDir: string,
   settings: NodeSettings,
 ): Promise<readonly CheckResult[]> {
-  const rungs = await probeLadder(cacheDir);
+  const rungs = await probeLadder(cacheDir, guestNetworks[settings.network]);
   return [...rungs.map(checkRung), await checkChoice(rungs, settings)];
 }
 

@@ -37,9 +37,9 @@ const checkSystem: Check = async () =>
 const checkRoot: Check = async () =>
   process.getuid?.() === 0
     ? ok("root", "running as root: namespaces and mounts can be made")
-    : failed(
+    : warning(
         "root",
-        "not running as root: namespaces and mounts cannot be made",
+        "not running as root: pods run in micro-VMs alone, on networks of their own and without limits on this machine; pods on the shared kernel need Docker Engine",
         "sudo katasim up -d",
       );
 

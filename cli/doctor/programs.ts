@@ -1,6 +1,7 @@
 /** The programs katasim starts or expects the user to have: proved by running them. */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import { programPath } from "../../common/process/run-program.ts";
 import { type Check, failed, ok, warning } from "./check.ts";
 
 interface ProgramCheck {
@@ -12,6 +13,9 @@ interface ProgramCheck {
   readonly without: string;
   readonly needed: boolean;
 }
+
+// What only pods on the shared kernel and their images need.
+const isRoot = process.getuid?.() === 0;
 
 const programs: readonly ProgramCheck[] = [
   {
@@ -28,7 +32,7 @@ const programs: readonly ProgramCheck[] = [
     version: /Version:\s*v?(\S+)/,
     debianPackage: "containerd",
     without: "trusted pods cannot run",
-    needed: true,
+    needed: isRoot,
   },
   {
     id: "runc",
@@ -36,7 +40,7 @@ const programs: readonly ProgramCheck[] = [
     version: /version v?(\S+)/,
     debianPackage: "runc",
     without: "trusted pods cannot run",
-    needed: true,
+    needed: isRoot,
   },
   {
     id: "mkfs.erofs",
@@ -45,7 +49,7 @@ const programs: readonly ProgramCheck[] = [
     version: /mkfs\.erofs (?:\(erofs-utils\) )?v?([\d.]+)/,
     debianPackage: "erofs-utils",
     without: "images cannot be packed for sandboxed pods",
-    needed: true,
+    needed: isRoot,
   },
   {
     id: "mkfs.ext4",
@@ -61,7 +65,7 @@ const programs: readonly ProgramCheck[] = [
     version: /iproute2-([\w.]+)/,
     debianPackage: "iproute2",
     without: "pods get no network",
-    needed: true,
+    needed: isRoot,
   },
   {
     id: "socat",
@@ -100,7 +104,10 @@ export function programChecks(): readonly Check[] {
     const fix = `apt-get install ${debianPackage}   (or ./scripts/setup)`;
     const [file, ...args] = command;
     try {
-      const { stdout, stderr } = await run(file, args, { timeout: answerTimeoutMs });
+      const { stdout, stderr } = await run(file, args, {
+        timeout: answerTimeoutMs,
+        env: { ...process.env, PATH: programPath() },
+      });
       const version = program.version.exec(`${stdout}\n${stderr}`)?.[1];
       return ok(id, version === undefined ? `${file} runs` : `${file} ${version}`);
     } catch (error) {

@@ -9,22 +9,35 @@ import { messageOf } from "../../common/errors.ts";
 import { shimError } from "../errors.ts";
 import type { GuestClient } from "../guest-client/client.ts";
 import { createFileWriter, type FileMeta, type FileWriter } from "./file-writer.ts";
+import type { GuestOwner } from "./guest-owner.ts";
 
 // ConfigMaps and Secrets are at most 1 MiB each; this leaves room for projected volumes.
 const maxCopyBytes = 64 << 20;
 const maxCopyFiles = 10_000;
 const chunkBytes = 512 << 10;
 
+/** The guest, and whose the host's files are there. */
+export interface CopyTarget {
+  readonly guest: GuestClient;
+  readonly ownerOf: GuestOwner;
+}
+
+/** One copying: what it has taken so far, and whose files they become. */
 interface Budget {
   bytes: number;
   files: number;
+  readonly ownerOf: GuestOwner;
 }
 
 /** Copies a file or a folder with all below it. Rejects with MOUNT_NOT_SHARED naming the host's path. */
-export async function copyIn(guest: GuestClient, from: string, to: string): Promise<void> {
+export async function copyIn(
+  { guest, ownerOf }: CopyTarget,
+  from: string,
+  to: string,
+): Promise<void> {
   try {
     const writer = createFileWriter(guest);
-    await copyTree(writer, from, to, { bytes: 0, files: 0 }, true);
+    await copyTree(writer, from, to, { bytes: 0, files: 0, ownerOf }, true);
     await writer.done();
   } catch (cause) {
     throw shimError("MOUNT_NOT_SHARED", `cannot give ${from} to the guest: ${messageOf(cause)}`, {
@@ -34,10 +47,18 @@ export async function copyIn(guest: GuestClient, from: string, to: string): Prom
 }
 
 /** A folder with the mode and owner of the host's, and nothing in it. */
-export async function makeFolder(guest: GuestClient, from: string, to: string): Promise<void> {
+export async function makeFolder(
+  { guest, ownerOf }: CopyTarget,
+  from: string,
+  to: string,
+): Promise<void> {
   const writer = createFileWriter(guest);
-  await writer.folder(to, await stat(from));
+  await writer.folder(to, metaOf(from, await stat(from), ownerOf));
   await writer.done();
+}
+
+function metaOf(from: string, info: FileMeta, ownerOf: GuestOwner): FileMeta {
+  return { mode: info.mode, ...ownerOf(from, info) };
 }
 
 async function copyTree(
@@ -49,10 +70,11 @@ async function copyTree(
 ): Promise<void> {
   // The top may be a link: what the user named is what it leads to. Below, links stay links.
   const info = top ? await stat(from) : await lstat(from);
+  const meta = metaOf(from, info, budget.ownerOf);
   budget.files += 1;
   if (budget.files > maxCopyFiles) throw new Error(`it holds more than ${maxCopyFiles} files`);
   if (info.isDirectory()) {
-    await writer.folder(to, info);
+    await writer.folder(to, meta);
     // Links last: `..data` must lead somewhere by the time it appears.
     const entries = await readdir(from, { withFileTypes: true });
     entries.sort((a, b) => Number(a.isSymbolicLink()) - Number(b.isSymbolicLink()));
@@ -60,9 +82,9 @@ async function copyTree(
       await copyTree(writer, join(from, entry.name), join(to, entry.name), budget);
     }
   } else if (info.isSymbolicLink()) {
-    await writer.link(to, await readlink(from), info);
+    await writer.link(to, await readlink(from), meta);
   } else if (info.isFile()) {
-    await copyFile(writer, from, to, info, budget, top);
+    await copyFile(writer, from, to, meta, budget, top);
   } else if (top) {
     throw new Error(`${basename(from)} is a device, socket or FIFO, which a guest cannot share`);
   }

@@ -9,9 +9,8 @@ import { messageOf } from "../../common/errors.ts";
 import { diskSerial } from "../disks/root-disks.ts";
 import { createVolumeDisk } from "../disks/writable-disk.ts";
 import { shimError } from "../errors.ts";
-import type { GuestClient } from "../guest-client/client.ts";
 import type { RunningVm } from "../hypervisors/hypervisor.ts";
-import { makeFolder } from "./copy-in.ts";
+import { type CopyTarget, makeFolder } from "./copy-in.ts";
 
 export interface EmptyDirs {
   /** The volume is in the guest, with the mode and owner it has on the host. Once for all containers. */
@@ -27,9 +26,10 @@ const tmpfsMagic = 0x01021994;
 /** `sizes`: what a volume holds at most, by its name. */
 export function createEmptyDirs(
   vm: Pick<RunningVm, "attachDisk" | "detachDisk">,
-  guest: GuestClient,
+  into: CopyTarget,
   sizes: ReadonlyMap<string, number>,
 ): EmptyDirs {
+  const { guest } = into;
   const made = new Map<string, Promise<void>>();
   const make = async (hostPath: string, guestPath: string) => {
     const serial = diskSerial("volume", hostPath);
@@ -54,7 +54,7 @@ export function createEmptyDirs(
           throw error;
         }
       }
-      await makeFolder(guest, hostPath, guestPath);
+      await makeFolder(into, hostPath, guestPath);
     } catch (cause) {
       throw shimError("DISK", `cannot make the volume ${hostPath}: ${messageOf(cause)}`, { cause });
     }

@@ -9,8 +9,7 @@ import { join } from "node:path";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import { hasCode } from "../errors.ts";
-import type { GuestClient } from "../guest-client/client.ts";
-import { copyIn, makeFolder } from "./copy-in.ts";
+import { type CopyTarget, copyIn, makeFolder } from "./copy-in.ts";
 import { createFileWriter } from "./file-writer.ts";
 
 export interface LiveVolumes {
@@ -33,13 +32,13 @@ const pollMs = 5_000;
 // The host may put a newer set in place while one is being copied.
 const maxAttempts = 5;
 
-export function createLiveVolumes(guest: GuestClient, log: Logger): LiveVolumes {
+export function createLiveVolumes(into: CopyTarget, log: Logger): LiveVolumes {
   const volumes = new Map<string, Volume>();
   return {
     async add(user, hostPath, guestPath) {
       let volume = volumes.get(guestPath);
       if (volume === undefined) {
-        volume = follow(guest, hostPath, guestPath, log);
+        volume = follow(into, hostPath, guestPath, log);
         volumes.set(guestPath, volume);
       }
       volume.users.add(user);
@@ -60,7 +59,7 @@ export function createLiveVolumes(guest: GuestClient, log: Logger): LiveVolumes 
   };
 }
 
-function follow(guest: GuestClient, hostPath: string, guestPath: string, log: Logger): Volume {
+function follow(into: CopyTarget, hostPath: string, guestPath: string, log: Logger): Volume {
   const shown: Shown = { target: undefined, names: new Set() };
   let stopped = false;
   let watcher: FSWatcher | undefined;
@@ -69,7 +68,7 @@ function follow(guest: GuestClient, hostPath: string, guestPath: string, log: Lo
   // One after the other: each brings the guest to what the host has when it begins.
   const sync = () => {
     const next = work.then(() =>
-      stopped ? undefined : syncVolume(guest, hostPath, guestPath, shown),
+      stopped ? undefined : syncVolume(into, hostPath, guestPath, shown),
     );
     work = next.catch(() => {});
     return next;
@@ -120,7 +119,7 @@ interface Shown {
 }
 
 async function syncVolume(
-  guest: GuestClient,
+  into: CopyTarget,
   hostPath: string,
   guestPath: string,
   shown: Shown,
@@ -129,16 +128,16 @@ async function syncVolume(
     const target = await readlink(join(hostPath, dataLink)).catch(() => undefined);
     // Written by something else than an atomic writer: copied once.
     if (target === undefined && shown.target === undefined) {
-      await copyIn(guest, hostPath, guestPath);
+      await copyIn(into, hostPath, guestPath);
       return;
     }
     if (target === undefined || target === shown.target) return;
     try {
-      await show(guest, { hostPath, guestPath, target, before: shown });
+      await show(into, { hostPath, guestPath, target, before: shown });
       return;
     } catch (error) {
       if (shown.swapped !== target) {
-        await guest.request("removePath", [[1, join(guestPath, target)]]).catch(() => {});
+        await into.guest.request("removePath", [[1, join(guestPath, target)]]).catch(() => {});
       }
       const now = await readlink(join(hostPath, dataLink)).catch(() => undefined);
       if (now === target || attempt === maxAttempts) throw error;
@@ -148,7 +147,7 @@ async function syncVolume(
 
 /** The steps of the atomic writer, in its order. */
 async function show(
-  guest: GuestClient,
+  into: CopyTarget,
   volume: {
     readonly hostPath: string;
     readonly guestPath: string;
@@ -161,10 +160,10 @@ async function show(
   if (target.includes("/") || target === ".." || target === ".") {
     throw new Error(`${hostPath}/${dataLink} leads out of the volume`);
   }
-  await makeFolder(guest, hostPath, guestPath);
-  await copyIn(guest, join(hostPath, target), join(guestPath, target));
+  await makeFolder(into, hostPath, guestPath);
+  await copyIn(into, join(hostPath, target), join(guestPath, target));
   const names = new Set(await readdir(join(hostPath, target)));
-  const writer = createFileWriter(guest);
+  const writer = createFileWriter(into.guest);
   await writer.link(join(guestPath, dataLink), target);
   await writer.done();
   before.swapped = target;
@@ -175,7 +174,7 @@ async function show(
   await writer.done();
   const gone = [...before.names].filter((name) => !names.has(name));
   const paths = before.target === undefined ? gone : [...gone, before.target];
-  for (const name of paths) await guest.request("removePath", [[1, join(guestPath, name)]]);
+  for (const name of paths) await into.guest.request("removePath", [[1, join(guestPath, name)]]);
   before.target = target;
   before.names = names;
 }

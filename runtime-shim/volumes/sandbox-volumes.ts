@@ -3,6 +3,7 @@ import type { RunningVm } from "../hypervisors/hypervisor.ts";
 import type { GuestSource } from "../oci/mounts.ts";
 import { copyIn, makeFolder } from "./copy-in.ts";
 import { createEmptyDirs } from "./empty-dirs.ts";
+import { sandboxOwner } from "./guest-owner.ts";
 import { createLiveVolumes } from "./live-volumes.ts";
 import { createSharedFolder, type SharedFolderInput } from "./shared-folder.ts";
 import { fetchMessage } from "./termination-messages.ts";
@@ -30,8 +31,9 @@ export interface VolumesInput
 
 export function createSandboxVolumes(input: VolumesInput): SandboxVolumes {
   const { vm, guest, log } = input;
-  const live = createLiveVolumes(guest, log);
-  const emptyDirs = createEmptyDirs(vm, guest, emptyDirSizes(input.annotations));
+  const into = { guest, ownerOf: sandboxOwner(input.annotations) };
+  const live = createLiveVolumes(into, log);
+  const emptyDirs = createEmptyDirs(vm, into, emptyDirSizes(input.annotations));
   let fail: (reason: string) => void = () => {};
   const failed = new Promise<string>((resolve) => {
     fail = resolve;
@@ -48,13 +50,13 @@ export function createSandboxVolumes(input: VolumesInput): SandboxVolumes {
     switch (kind) {
       case "copy":
       case "message":
-        return copyIn(guest, hostPath, guestPath);
+        return copyIn(into, hostPath, guestPath);
       case "live":
         return live.add(containerId, hostPath, guestPath);
       case "volume":
         return emptyDirs.add(hostPath, guestPath);
       case "folder":
-        return makeFolder(guest, hostPath, guestPath);
+        return makeFolder(into, hostPath, guestPath);
       case "share":
         return shared.add(hostPath, guestPath, source.readOnly === true);
     }

@@ -30,10 +30,10 @@ export async function createContainer(
   }
   const { engine, paths } = context;
   const pod = sandbox.kept;
-  const { config, rootfs } = context.images.content(spec.image.id);
+  const { config, accounts } = context.images.content(spec.image.id);
   const user = containerUser(spec.security, config, {
-    passwd: await readInRoot(rootfs, "/etc/passwd"),
-    group: await readInRoot(rootfs, "/etc/group"),
+    passwd: await readInRoot(accounts, "/etc/passwd"),
+    group: await readInRoot(accounts, "/etc/group"),
   });
   const { name, attempt, image, logPath, tty, stdin, stdinOnce } = spec;
   const stopSignal = signalNumber(config.config?.StopSignal ?? undefined);

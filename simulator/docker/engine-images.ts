@@ -4,10 +4,12 @@
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import type { Paths } from "../../common/paths.ts";
+import { runCommand } from "../command.ts";
 import type { ImageStore } from "../images/index.ts";
 import { runtimeError } from "../runtime/errors.ts";
 import type { DockerEngine } from "./engine.ts";
@@ -15,6 +17,9 @@ import { imageLabel } from "./labels.ts";
 
 // Like image names of the node that no registry has. The tag is the digest: never two contents.
 const repository = "katasim.local/store";
+
+// Gigabytes on a slow disk take minutes.
+const extractTimeoutMs = 15 * 60_000;
 
 // Enough of tar's complaints to tell what is wrong.
 const maxWords = 1000;
@@ -51,7 +56,19 @@ export function createEngineImages(
   }
 
   return {
-    ensure: (id) => once(id, store.content(id).rootfs, ["."]),
+    async ensure(id) {
+      const { rootfs } = store.content(id);
+      if (rootfs !== undefined) return once(id, rootfs, ["."]);
+      // Without root the store holds no unpacked image.
+      const folder = await mkdtemp(join(tmpdir(), "katasim-image-"));
+      try {
+        const root = join(folder, "root");
+        await extract(await store.erofs(id), root);
+        return await once(id, root, ["."]);
+      } finally {
+        await rm(folder, { recursive: true, force: true });
+      }
+    },
     async ensurePause() {
       const folder = join(paths.guest, "pause");
       const program = await readFile(join(folder, "pause")).catch((error: unknown) => {
@@ -64,6 +81,17 @@ export function createEngineImages(
       return once(`sha256:${digest}`, folder, ["pause"]);
     },
   };
+}
+
+async function extract(erofs: string, target: string): Promise<void> {
+  const args = [`--extract=${target}`, "--preserve-perms", erofs];
+  const result = await runCommand("fsck.erofs", args, { timeoutMs: extractTimeoutMs });
+  if (result.ok) return;
+  throw runtimeError(
+    "CONTAINER_CREATE_FAILED",
+    `the image cannot be handed to Docker Engine: ${result.stderr}`,
+    result.missing ? { hint: "Install the Debian package erofs-utils." } : {},
+  );
 }
 
 /**

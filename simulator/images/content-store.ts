@@ -1,6 +1,7 @@
 /**
- * The content of images, addressed by config digest: an unpacked root for overlayfs and, made when
- * first asked for, one erofs file for VMs. Everything is built aside and renamed into place, so a
+ * The content of images, addressed by config digest. For root: an unpacked root for overlayfs and, made
+ * when first asked for, one erofs file for VMs. For another user, who can give no file its owner: the
+ * erofs file alone, made from the layers. Everything is built aside and renamed into place, so a
  * killed process or a full disk leaves nothing half-made under a final name.
  */
 import { randomBytes } from "node:crypto";
@@ -9,16 +10,20 @@ import { chmod, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { runCommand } from "../command.ts";
 import { imageError } from "./errors.ts";
+import { layersOf } from "./oci-layout.ts";
+import { packImage } from "./pack/pack-image.ts";
 import { throwIfFull } from "./skopeo.ts";
 
 export interface ContentStore {
   has(id: string): boolean;
-  /** Path of the unpacked root; whether it exists is what `has` says. */
-  rootfs(id: string): string;
+  /** Path of the unpacked root; undefined where images are packed only. */
+  rootfs(id: string): string | undefined;
+  /** Folder with the image's etc/passwd and etc/group. */
+  accounts(id: string): string;
   /** Path of the erofs file, made now if need be. Several callers at once make it once. */
   erofs(id: string): Promise<string>;
-  /** Unpacks the image of a layout; does nothing when it is here already. */
-  unpack(id: string, layout: string): Promise<void>;
+  /** Takes in the image of a layout; does nothing when it is here already. */
+  add(id: string, layout: string): Promise<void>;
   remove(id: string): Promise<void>;
   /** Ids whose root is the lower layer of a mounted overlay. */
   inUse(): Promise<ReadonlySet<string>>;
@@ -29,16 +34,24 @@ export interface ContentStore {
   sweep(): Promise<void>;
 }
 
+const packedName = "image.erofs";
 // Unpacking or packing gigabytes on a slow disk takes minutes; a hang must still end.
 const buildTimeoutMs = 15 * 60_000;
 
-export function createContentStore(folder: string): ContentStore {
-  const content = join(folder, "content");
+export interface ContentStoreOptions {
+  readonly folder: string;
+  /** Not root: erofs files only. The two kinds lie beside each other. */
+  readonly unprivileged: boolean;
+}
+
+export function createContentStore({ folder, unprivileged }: ContentStoreOptions): ContentStore {
+  const content = join(folder, unprivileged ? "packed" : "content");
   const scratch = join(folder, "tmp");
   const running = new Map<string, Promise<void>>();
   const folderOf = (id: string) => join(content, hexOf(id));
-  const rootfs = (id: string) => join(folderOf(id), "rootfs");
-  const erofsPath = (id: string) => join(content, `${hexOf(id)}.erofs`);
+  const accounts = (id: string) => join(folderOf(id), unprivileged ? "accounts" : "rootfs");
+  const erofsPath = (id: string) =>
+    unprivileged ? join(folderOf(id), packedName) : join(content, `${hexOf(id)}.erofs`);
 
   /** One maker per key in this process; other processes are kept apart by rename. */
   function once(key: string, make: () => Promise<void>): Promise<void> {
@@ -63,13 +76,13 @@ export function createContentStore(folder: string): ContentStore {
     }
   }
 
-  async function unpack(id: string, layout: string): Promise<void> {
-    if (existsSync(rootfs(id))) return;
-    await once(`unpack ${id}`, () =>
+  async function add(id: string, layout: string): Promise<void> {
+    if (existsSync(accounts(id))) return;
+    await once(`add ${id}`, () =>
       withScratch(async (path) => {
         const target = join(path, "image");
         await mkdir(target);
-        await run("umoci", ["raw", "unpack", "--image", `${layout}:image`, join(target, "rootfs")]);
+        await (unprivileged ? pack : unpack)(layout, target);
         await mkdir(content, { recursive: true, mode: 0o700 });
         await renameUnlessThere(target, folderOf(id));
       }),
@@ -83,7 +96,7 @@ export function createContentStore(folder: string): ContentStore {
         withScratch(async (aside) => {
           const file = join(aside, "image.erofs");
           // lz4 halves the file for 50 ms more and reads as fast in the guest.
-          await run("mkfs.erofs", ["--quiet", "-zlz4", file, rootfs(id)]);
+          await run("mkfs.erofs", ["--quiet", "-zlz4", file, accounts(id)]);
           // Readable for a VMM, which is another user; the folder keeps others out.
           await chmod(file, 0o444);
           await rename(file, path);
@@ -96,7 +109,7 @@ export function createContentStore(folder: string): ContentStore {
   async function inUse(): Promise<ReadonlySet<string>> {
     const mounts = await readFile("/proc/self/mountinfo", "utf8").catch(() => "");
     const used = new Set<string>();
-    for (const id of await ids()) if (mounts.includes(rootfs(id))) used.add(id);
+    for (const id of await ids()) if (mounts.includes(accounts(id))) used.add(id);
     return used;
   }
 
@@ -122,16 +135,28 @@ export function createContentStore(folder: string): ContentStore {
   }
 
   return {
-    has: (id) => existsSync(rootfs(id)),
-    rootfs,
+    has: (id) => existsSync(accounts(id)),
+    rootfs: (id) => (unprivileged ? undefined : accounts(id)),
+    accounts,
     erofs,
-    unpack,
+    add,
     remove,
     inUse,
     ids,
     withScratch,
     sweep,
   };
+}
+
+async function unpack(layout: string, target: string): Promise<void> {
+  await run("umoci", ["raw", "unpack", "--image", `${layout}:image`, join(target, "rootfs")]);
+}
+
+async function pack(layout: string, target: string): Promise<void> {
+  await packImage(await layersOf(layout), {
+    file: join(target, packedName),
+    accounts: join(target, "accounts"),
+  });
 }
 
 function hexOf(id: string): string {

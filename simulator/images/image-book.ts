@@ -13,7 +13,7 @@ export interface ImageBook {
   /** The name's row, if its content is really here. */
   row(name: string): NameRow | undefined;
   put(name: string, id: string, resolved: string, substituteReason: string | null): NameRow;
-  /** Unpacks the layout's image into the store and names it. */
+  /** Takes the layout's image into the store and names it. */
   take(layout: string, name: string): Promise<NameRow>;
 }
 
@@ -35,7 +35,7 @@ export function createImageBook(index: ImageIndex, store: ContentStore, clock: C
           cause: error,
         });
       });
-      await store.unpack(image.id, layout);
+      await store.add(image.id, layout);
       index.putImage({
         id: image.id,
         sizeBytes: image.sizeBytes,

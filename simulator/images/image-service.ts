@@ -32,6 +32,8 @@ export interface ImageServiceOptions {
   readonly mirrors?: RegistryMirrors;
   readonly log: Logger;
   readonly clock?: Clock;
+  /** Default: whether this process is not root's. */
+  readonly unprivileged?: boolean;
 }
 
 export interface ListedImage {
@@ -45,8 +47,10 @@ export interface ListedImage {
 
 /** What a container is made from. */
 export interface ImageContent {
-  /** Unpacked root, read-only by agreement. */
-  readonly rootfs: string;
+  /** Unpacked root, read-only by agreement; absent where only erofs files can be made. */
+  readonly rootfs?: string;
+  /** Folder with the image's etc/passwd and etc/group. */
+  readonly accounts: string;
   readonly config: ImageConfig;
 }
 
@@ -77,7 +81,10 @@ export interface NodeImages extends ImageService, ImageStore {
 export function createImageService(options: ImageServiceOptions): NodeImages {
   const { paths } = options;
   const clock = options.clock ?? systemClock;
-  const store: ContentStore = createContentStore(paths.images);
+  const store: ContentStore = createContentStore({
+    folder: paths.images,
+    unprivileged: options.unprivileged ?? process.getuid?.() !== 0,
+  });
   const index = openImageIndex(paths.images);
   const book = createImageBook(index, store, clock);
   const puller = createPuller({
@@ -219,7 +226,12 @@ export function createImageService(options: ImageServiceOptions): NodeImages {
   function content(id: string): ImageContent {
     const row = index.image(id);
     if (row === undefined || !store.has(id)) throw gone(id);
-    return { rootfs: store.rootfs(id), config: ImageConfigSchema.parse(JSON.parse(row.config)) };
+    const rootfs = store.rootfs(id);
+    return {
+      ...(rootfs === undefined ? {} : { rootfs }),
+      accounts: store.accounts(id),
+      config: ImageConfigSchema.parse(JSON.parse(row.config)),
+    };
   }
 
   async function erofs(id: string): Promise<string> {

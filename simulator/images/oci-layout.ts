@@ -47,16 +47,26 @@ export interface LayoutImage {
 
 /** The image tagged "image" (the tag all our layouts use), or the only one. */
 export async function readLayout(layout: string): Promise<LayoutImage> {
-  const index = IndexSchema.parse(await readJson(join(layout, "index.json")));
-  const [descriptor] = index.manifests;
-  if (descriptor === undefined) throw imageError("IMAGE_INVALID", "the image holds no manifest");
-  const manifest = ManifestSchema.parse(await readJson(blobPath(layout, descriptor.digest)));
+  const manifest = await readManifest(layout);
   const config = ImageConfigSchema.parse(await readJson(blobPath(layout, manifest.config.digest)));
   return {
     id: manifest.config.digest,
     sizeBytes: manifest.layers.reduce((sum, layer) => sum + layer.size, manifest.config.size),
     config,
   };
+}
+
+/** Files of the layers, lowest first. */
+export async function layersOf(layout: string): Promise<readonly string[]> {
+  const { layers } = await readManifest(layout);
+  return layers.map(({ digest }) => blobPath(layout, digest));
+}
+
+async function readManifest(layout: string) {
+  const index = IndexSchema.parse(await readJson(join(layout, "index.json")));
+  const [descriptor] = index.manifests;
+  if (descriptor === undefined) throw imageError("IMAGE_INVALID", "the image holds no manifest");
+  return ManifestSchema.parse(await readJson(blobPath(layout, descriptor.digest)));
 }
 
 /** A layout of one uncompressed layer; the tar is linked, not copied, where the disk allows it. */

@@ -33,10 +33,20 @@ export interface CniNetworkOptions extends Omit<CniNodeOptions, "leases"> {
   readonly log: Logger;
 }
 
+/** Every pod gets both. */
+export interface CniAttachment extends PodAttachment {
+  readonly netnsPath: string;
+  readonly ip: string;
+}
+
+interface CniNetwork extends PodNetwork {
+  attach(pod: PodIdentity): Promise<CniAttachment>;
+}
+
 // 48 bits of a random id: enough to tell a node's pods apart, short enough to read in `ip netns`.
 const idLength = 12;
 
-export function createCniNetwork(options: CniNetworkOptions): PodNetwork {
+export function createCniNetwork(options: CniNetworkOptions): CniNetwork {
   const { folder, binDirs, log } = options;
   const leases = leasesIn(folder);
   const node = createCniNode({ ...options, leases });
@@ -51,7 +61,7 @@ export function createCniNetwork(options: CniNetworkOptions): PodNetwork {
     return { binDirs, netnsPath: enters ? node.netnsPath : undefined };
   }
 
-  async function attach(pod: PodIdentity): Promise<PodAttachment> {
+  async function attach(pod: PodIdentity): Promise<CniAttachment> {
     const { list, inNode } = await node.ready();
     const { sandboxId } = pod;
     await assertPlugins({ binDirs }, pluginTypes(list));

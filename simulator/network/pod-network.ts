@@ -11,12 +11,19 @@ export interface PodIdentity {
   readonly podName: string;
   readonly podUid: string;
   readonly hostPorts?: readonly HostPort[] | undefined;
+  /** Its VM can play a network of its own, and then needs no namespace. */
+  readonly playsNetwork?: boolean;
 }
 
 export interface PodAttachment {
-  readonly netnsPath: string;
-  /** The pod's address: status.podIP. */
-  readonly ip: string;
+  /** Absent when the pod's VM plays its network itself. */
+  readonly netnsPath?: string;
+  /** The pod's address: status.podIP; absent when it has none. */
+  readonly ip?: string;
+  /** The guest's own address with the prefix length, for a VM that plays its network. */
+  readonly guestAddress?: string;
+  /** What the pod cannot do on this network, in a sentence: an event of the pod. */
+  readonly limit?: string;
 }
 
 /** What the node's network is, for the Node object and for the person at the terminal. */

@@ -78,6 +78,13 @@ export async function createSandbox(
   record.sandbox = sandbox;
   if (sandbox.vm !== undefined) await announceVm(record, sandbox.vm, deps);
   if (sandbox.engine !== undefined) await announceEngine(record, sandbox.engine, deps);
+  if (sandbox.networkLimit !== undefined) {
+    deps.events.record(about, {
+      type: "Warning",
+      reason: "NetworkLimited",
+      message: sandbox.networkLimit,
+    });
+  }
   await report(record, deps);
   return undefined;
 }
@@ -151,6 +158,9 @@ async function sandboxSpec(record: PodRecord): Promise<SandboxSpec> {
     shareProcessNamespace: spec.shareProcessNamespace === true,
     dns: await podDns(spec),
     hostPorts: hostPorts(spec),
+    ...(spec.securityContext?.fsGroup === undefined
+      ? {}
+      : { fsGroup: spec.securityContext.fsGroup }),
     sysctls: Object.fromEntries(
       (spec.securityContext?.sysctls ?? []).map(({ name, value }) => [name, value]),
     ),

@@ -23,7 +23,13 @@ import { runtimeError } from "./errors.ts";
 import { type EventFeed, startEventFeed } from "./event-feed.ts";
 import { execInContainer, resize } from "./exec.ts";
 import { handlerOptions } from "./handler-options.ts";
-import { foldersBesideProgram, handlerStatus, ladderOptions, shimOf } from "./handler-status.ts";
+import {
+  foldersBesideProgram,
+  handlerStatus,
+  ladderOptions,
+  rootNeeded,
+  shimOf,
+} from "./handler-status.ts";
 import { builtinHandlers, findHandler, type HandlerConfig } from "./handler-table.ts";
 import { noLimits, readHostLimits } from "./host-limits.ts";
 import { removeTree } from "./host-mounts.ts";
@@ -52,6 +58,9 @@ export interface ContainerRuntimeOptions {
   readonly hypervisor?: ShimOptions["hypervisor"];
   readonly accel?: ShimOptions["accel"];
   readonly require?: ShimOptions["require"];
+  /** Where guests' NICs lead; default "netns". */
+  readonly guestNetwork?: ShimOptions["network"];
+  readonly egress?: ShimOptions["egress"];
   /** Further options of our shim for every handler of the node. */
   readonly shimOptions?: Partial<ShimOptions>;
   /** Folders searched for shims before PATH; default: the one beside this program. */
@@ -79,6 +88,8 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
     ...(options.hypervisor === undefined ? {} : { hypervisor: options.hypervisor }),
     ...(options.accel === undefined ? {} : { accel: options.accel }),
     ...(options.require === undefined ? {} : { require: options.require }),
+    ...(options.guestNetwork === undefined ? {} : { network: options.guestNetwork }),
+    ...(options.egress === undefined ? {} : { egress: options.egress }),
     ...options.shimOptions,
   };
   const hostLimits = readHostLimits();
@@ -129,6 +140,7 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
         wanted: ladderOptions(katasim),
         prove: options.prove ?? proveByLadder(paths.guest),
       }),
+    obstacle: (handler) => rootNeeded(handler, katasim),
     async wantsBootstrapParams(handler) {
       // Only shims built from containerd tell its version; ours takes either.
       if (handler.options.kind === "katasim") return false;

@@ -37,7 +37,7 @@ export async function createContainer(
     throw runtimeError("SANDBOX_NOT_READY", `sandbox container "${sandboxId}" is not running`);
   }
   const handler = context.handlerOf(sandbox.record);
-  const { config, rootfs } = context.images.content(spec.image.id);
+  const { config, accounts } = context.images.content(spec.image.id);
   const id = newContainerId();
   const layout = containerLayout(context.paths, sandboxId, id);
   const oci = containerOciSpec({
@@ -50,8 +50,8 @@ export async function createContainer(
     env: environment({ image: config, hostname: pod.hostname, tty: spec.tty, env: spec.env }),
     cwd: spec.workingDir || config.config?.WorkingDir || "/",
     user: containerUser(spec.security, config, {
-      passwd: await readInRoot(rootfs, "/etc/passwd"),
-      group: await readInRoot(rootfs, "/etc/group"),
+      passwd: await readInRoot(accounts, "/etc/passwd"),
+      group: await readInRoot(accounts, "/etc/group"),
     }),
     cgroupsPath: `${podCgroup(context.paths.machineName, pod.podUid)}/${id}`,
     cgroupVersion: context.cgroupVersion,
@@ -208,6 +208,13 @@ async function rootfsMount(
   await mkdir(upper, { recursive: true, mode: 0o755 });
   await mkdir(work, { recursive: true, mode: 0o711 });
   const { rootfs } = context.images.content(spec.image.id);
+  if (rootfs === undefined) {
+    throw runtimeError(
+      "CONTAINER_CREATE_FAILED",
+      "the image is not unpacked: only root can give its files their owners",
+      { hint: "Run katasim as root, or use a RuntimeClass with a micro-VM." },
+    );
+  }
   return {
     type: "overlay",
     source: "overlay",

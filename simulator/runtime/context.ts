@@ -33,6 +33,8 @@ export interface RuntimeContext {
   options(handler: HandlerConfig, kataConfiguration?: string): Any;
   /** Looks for all that genuine Kata needs. */
   assessKata(configFile: string | undefined): Promise<KataAssessment>;
+  /** Why this process may not run pods on the handler; undefined when it may. */
+  obstacle(handler: HandlerConfig): string | undefined;
   wantsBootstrapParams(handler: HandlerConfig): Promise<boolean>;
   emit(event: RuntimeEvent): void;
 }

@@ -64,7 +64,7 @@ export async function handlerStatus(
   options: HandlerStatusOptions,
 ): Promise<HandlerStatus> {
   const name = shimBinaryName(handler.runtimeType);
-  const lost = missingParts(handler, options);
+  const lost = rootNeeded(handler, options.katasim) ?? missingParts(handler, options);
   if (handler.options.kind === "kata") {
     const assessment = await options.assessKata(handler.options.configFile);
     const status = kataStatus(handler, assessment);
@@ -102,8 +102,22 @@ export async function handlerStatus(
   return { ...base, engine, ...(await rungFacts(values, options)) };
 }
 
+/** What this process may not do for the handler and what helps; undefined when it may do all. */
+export function rootNeeded(
+  handler: HandlerConfig,
+  katasim: Partial<ShimOptions>,
+): string | undefined {
+  if (process.getuid?.() === 0) return undefined;
+  if (handler.options.kind !== "katasim") {
+    return "it needs root, to make namespaces, mounts and cgroups: run katasim as root, for instance with sudo, or give the pod a runtimeClassName with a micro-VM";
+  }
+  const { network = "netns" } = { ...katasim, ...handler.options.values };
+  return network === "netns"
+    ? "it needs root, to make network namespaces: run katasim as root, or with --network user"
+    : undefined;
+}
+
 function missingParts(handler: HandlerConfig, options: HandlerStatusOptions): string | undefined {
-  if (process.getuid?.() !== 0) return "it needs root: run katasim as root, for instance with sudo";
   const { guest } = options.paths;
   const { kind } = handler.options;
   if (kind === "runc" && findProgram(handler.options.binaryName ?? "runc") === undefined) {
@@ -126,7 +140,7 @@ async function rungFacts(
   values: Partial<ShimOptions>,
   { paths }: HandlerStatusOptions,
 ): Promise<Pick<HandlerStatus, "usable" | "hypervisor" | "accelerator" | "reason" | "rungs">> {
-  const rungs = await probeLadder(values.probeCacheDir ?? paths.guest);
+  const rungs = await probeLadder(values.probeCacheDir ?? paths.guest, values.network);
   try {
     const chosen = await chooseRung(ladderOptions(values), among(rungs));
     const { hypervisor, accelerator, explanation } = chosen;

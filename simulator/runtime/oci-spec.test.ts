@@ -69,6 +69,7 @@ const buildSandbox = (change: Partial<SandboxSpec> = {}) =>
     spec: { ...sandbox, ...change },
     cgroupsPath: "/node/pod/sid",
     netnsPath: "/run/netns/x",
+    guestAddress: undefined,
     logDirectory: "/logs",
     files,
     limits: noLimits,

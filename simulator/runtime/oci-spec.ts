@@ -3,7 +3,12 @@
  * look-ups are done by the caller. Sources: containerd pkg/oci/spec.go populateDefaultUnixSpec,
  * internal/cri/server/container_create_linux.go, internal/cri/server/podsandbox/sandbox_run_linux.go.
  */
-import { emptyDirSizesAnnotation, sharedFoldersAnnotation } from "../../runtime-shim/index.ts";
+import {
+  addressAnnotation,
+  emptyDirSizesAnnotation,
+  fsGroupAnnotation,
+  sharedFoldersAnnotation,
+} from "../../runtime-shim/index.ts";
 import type { ContainerSpec, LinuxResources, SandboxSpec } from "../runtime-port.ts";
 import { capabilitySet } from "./capabilities.ts";
 import { maskedPaths, readonlyPaths, systemMounts } from "./default-mounts.ts";
@@ -32,8 +37,10 @@ export interface SandboxSpecInput {
   readonly sandboxId: string;
   readonly spec: SandboxSpec;
   readonly cgroupsPath: string;
-  /** The pod's network namespace, or the node's with hostNetwork. */
-  readonly netnsPath: string;
+  /** The pod's network namespace, or the node's with hostNetwork; a VM may play its network itself. */
+  readonly netnsPath: string | undefined;
+  /** The guest's own address, where its VM does. */
+  readonly guestAddress: string | undefined;
   readonly logDirectory: string;
   readonly files: SandboxFiles;
   readonly limits: HostLimits;
@@ -52,7 +59,7 @@ export interface ContainerSpecInput {
   readonly sandbox: SandboxSpec;
   /** A process whose namespaces the container joins: pause, or the VMM. */
   readonly sandboxPid: number;
-  readonly netnsPath: string;
+  readonly netnsPath: string | undefined;
   readonly spec: ContainerSpec;
   readonly args: readonly string[];
   readonly env: readonly string[];
@@ -70,10 +77,7 @@ export interface ContainerSpecInput {
 
 export function sandboxOciSpec(input: SandboxSpecInput): OciSpec {
   const { spec, files } = input;
-  const namespaces: OciNamespace[] = [
-    { type: "mount" },
-    { type: "network", path: input.netnsPath },
-  ];
+  const namespaces: OciNamespace[] = [{ type: "mount" }, network(input.netnsPath)];
   if (!spec.hostPid) namespaces.push({ type: "pid" });
   if (!spec.hostIpc) namespaces.push({ type: "ipc" });
   if (!spec.hostNetwork) namespaces.push({ type: "uts" });
@@ -110,7 +114,7 @@ export function containerOciSpec(input: ContainerSpecInput): OciSpec {
   const joined = (type: "ipc" | "uts" | "pid") => `/proc/${input.sandboxPid}/ns/${type}`;
   const namespaces: OciNamespace[] = [
     { type: "mount" },
-    { type: "network", path: input.netnsPath },
+    network(input.netnsPath),
     { type: "ipc", path: joined("ipc") },
     { type: "uts", path: joined("uts") },
     sandbox.hostPid || sandbox.shareProcessNamespace
@@ -164,6 +168,10 @@ function seccomp(
   return localhostSeccomp === undefined ? {} : { seccomp: localhostSeccomp };
 }
 
+function network(path: string | undefined): OciNamespace {
+  return { type: "network", ...(path === undefined ? {} : { path }) };
+}
+
 function processDefaults(
   capabilities: readonly string[],
   limits: HostLimits,
@@ -182,6 +190,7 @@ function sandboxAnnotations(input: SandboxSpecInput): Record<string, string> {
     [`${annotationPrefix}sandbox-id`]: input.sandboxId,
     [`${annotationPrefix}sandbox-log-directory`]: input.logDirectory,
     ...podAnnotations(input.spec),
+    ...(input.guestAddress === undefined ? {} : { [addressAnnotation]: input.guestAddress }),
     ...sizingAnnotations(input.spec.resources),
     ...volumeAnnotations(input.spec),
   };
@@ -214,6 +223,7 @@ function podAnnotations(spec: SandboxSpec): Record<string, string> {
     [`${annotationPrefix}sandbox-name`]: spec.podName,
     [`${annotationPrefix}sandbox-namespace`]: spec.podNamespace,
     [`${annotationPrefix}sandbox-uid`]: spec.podUid,
+    ...(spec.fsGroup === undefined ? {} : { [fsGroupAnnotation]: String(spec.fsGroup) }),
   };
 }
 

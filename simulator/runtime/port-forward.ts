@@ -19,7 +19,7 @@ export async function portForward(
   sandbox: LiveSandbox,
   port: number,
 ): Promise<Duplex> {
-  const { id, netnsPath, state, kata, ip } = sandbox.record;
+  const { id, netnsPath = "", state, kata, ip } = sandbox.record;
   if (state !== "ready") {
     throw runtimeError("PORT_FORWARD_FAILED", `sandbox container "${id}" is not running`);
   }

@@ -15,8 +15,13 @@ export interface SandboxRecord {
   readonly createdAtMs: number;
   /** "creating" rows are leftovers of a killed process: recover() clears them away. */
   readonly state: "creating" | "ready" | "notready";
-  readonly netnsPath: string;
+  /** Absent when the pod's VM plays its network itself. */
+  readonly netnsPath?: string;
   readonly ip?: string;
+  /** The guest's address with the prefix length, for a VM that plays its network. */
+  readonly guestAddress?: string;
+  /** What the pod cannot do on its network. */
+  readonly limit?: string;
   /** What the shim's `start` answered; absent until then. */
   readonly address?: string;
   readonly shimPid?: number;

@@ -16,13 +16,14 @@ export interface SandboxBundleInput {
   readonly id: string;
   readonly handler: HandlerConfig;
   readonly spec: SandboxSpec;
-  readonly netnsPath: string;
+  readonly netnsPath: string | undefined;
+  readonly guestAddress: string | undefined;
 }
 
 /** Independent of the network, so that both are made side by side. */
 export async function makeSandboxFiles(
   context: RuntimeContext,
-  input: Omit<SandboxBundleInput, "netnsPath">,
+  input: Omit<SandboxBundleInput, "netnsPath" | "guestAddress">,
 ): Promise<SandboxLayout> {
   const { id, handler, spec } = input;
   const layout = sandboxLayout(context.paths, id);
@@ -48,11 +49,12 @@ export async function writeSandboxSpec(
   layout: SandboxLayout,
   input: SandboxBundleInput,
 ): Promise<void> {
-  const { id, handler, spec, netnsPath } = input;
+  const { id, handler, spec, netnsPath, guestAddress } = input;
   const oci = sandboxOciSpec({
     sandboxId: id,
     spec,
     netnsPath,
+    guestAddress,
     cgroupsPath: `${podCgroup(context.paths.machineName, spec.podUid)}/${id}`,
     logDirectory: join(
       context.paths.podLogs,

@@ -36,9 +36,10 @@ export async function runSandbox(
   spec: SandboxSpec,
   signal?: AbortSignal,
 ): Promise<LiveSandbox> {
-  const { state, network } = context;
+  const { state } = context;
   const handler = context.handler(handlerName === "" ? defaultHandler : handlerName);
   refuseUnsupported(handler, spec);
+  refuseUnusable(handler, context.obstacle(handler));
   const command = await context.command(handler);
   const kata = await kataVm(context, handler, spec);
   const sandbox = state.addSandbox({
@@ -47,7 +48,6 @@ export async function runSandbox(
     spec,
     createdAtMs: context.clock.nowMs(),
     state: "creating",
-    netnsPath: network.nodeNetnsPath,
     ...(kata === undefined ? {} : { kata }),
   });
   const { id } = sandbox.record;
@@ -55,13 +55,14 @@ export async function runSandbox(
     signal?.throwIfAborted();
     const [layout] = await allSettledOrThrow([
       makeSandboxFiles(context, { id, handler, spec }),
-      attachNetwork(context, sandbox),
+      attachNetwork(context, sandbox, handler),
     ]);
     await writeSandboxSpec(context, layout, {
       id,
       handler,
       spec,
       netnsPath: sandbox.record.netnsPath,
+      guestAddress: sandbox.record.guestAddress,
     });
     sandbox.shimLog = openShimLog(join(layout.bundle, "log"), context.log.child({ sandbox: id }));
     const options = context.options(handler, kata?.configuration);
@@ -115,19 +116,33 @@ function refuseUnsupported(handler: HandlerConfig, spec: SandboxSpec): void {
   );
 }
 
-async function attachNetwork(context: RuntimeContext, sandbox: LiveSandbox): Promise<void> {
+/** What cannot work is said before anything is made. */
+function refuseUnusable(handler: HandlerConfig, obstacle: string | undefined): void {
+  if (obstacle === undefined) return;
+  throw runtimeError(
+    "HANDLER_UNUSABLE",
+    `runtime handler "${handler.name}" cannot be used here: ${obstacle}`,
+  );
+}
+
+async function attachNetwork(
+  context: RuntimeContext,
+  sandbox: LiveSandbox,
+  handler: HandlerConfig,
+): Promise<void> {
   const { network, state } = context;
   // The simulated node's network, never the machine's own.
   const { id: sandboxId, spec } = sandbox.record;
   if (spec.hostNetwork) {
     await network.ensureNode();
+    state.updateSandbox(sandbox, { netnsPath: network.nodeNetnsPath });
     return;
   }
   try {
     const { podNamespace, podName, podUid, hostPorts } = spec;
-    const pod = { sandboxId, podNamespace, podName, podUid, hostPorts };
-    const attachment = await network.attach(pod);
-    state.updateSandbox(sandbox, { netnsPath: attachment.netnsPath, ip: attachment.ip });
+    const playsNetwork = handler.options.kind === "katasim";
+    const pod = { sandboxId, podNamespace, podName, podUid, hostPorts, playsNetwork };
+    state.updateSandbox(sandbox, await network.attach(pod));
   } catch (error) {
     throw runtimeError(
       "SANDBOX_CREATE_FAILED",

@@ -7,7 +7,8 @@ import { sandboxLayout } from "./layout.ts";
 import type { LiveContainer, LiveSandbox } from "./live-state.ts";
 
 export function sandboxStatus(context: RuntimeContext, sandbox: LiveSandbox): SandboxStatus {
-  const { id, handler, spec, createdAtMs, state, ip, reason, kata, taskPid } = sandbox.record;
+  const { record } = sandbox;
+  const { id, handler, spec, createdAtMs, state, ip, limit, reason, kata, taskPid } = record;
   const vm =
     kata === undefined || taskPid === undefined ? vmFacts(context, id) : kataVmFacts(kata, taskPid);
   return {
@@ -18,6 +19,7 @@ export function sandboxStatus(context: RuntimeContext, sandbox: LiveSandbox): Sa
     attempt: spec.attempt,
     createdAtMs,
     ...(ip === undefined ? {} : { ip }),
+    ...(limit === undefined ? {} : { networkLimit: limit }),
     ...(reason === undefined ? {} : { reason }),
     ...(vm === undefined ? {} : { vm }),
   };

@@ -5,7 +5,6 @@
  */
 import {
   chmod,
-  lchown,
   lstat,
   mkdir,
   mkdtemp,
@@ -19,6 +18,7 @@ import {
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { agentError } from "../errors.ts";
+import { giveToGroup } from "./group.ts";
 
 export interface PayloadFile {
   readonly data: Buffer;
@@ -49,7 +49,7 @@ export async function writeAtomically(
     await mkdir(dirname(target), { recursive: true, mode: 0o755 });
     await writeFile(target, file.data);
     await chmod(target, groupMode(file.mode, groupId));
-    if (groupId !== undefined) await lchown(target, process.getuid?.() ?? 0, groupId);
+    await giveToGroup(target, groupId);
   }
   const temporary = join(folder, "..data_tmp");
   await rm(temporary, { force: true });

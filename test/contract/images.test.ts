@@ -59,7 +59,7 @@ describe.skipIf(!usable)("image service", () => {
       resolved: `${registry.host}/team/app:v1`,
     });
     expect(image.id).toMatch(/^sha256:[a-f0-9]{64}$/);
-    const { rootfs } = images.content(image.id);
+    const { rootfs = "" } = images.content(image.id);
     expect(readdirSync(rootfs).sort()).toEqual(["dir", "hard", "kept", "opaque"]);
     expect(readdirSync(join(rootfs, "opaque"))).toEqual(["new"]);
     expect(statSync(join(rootfs, "hard")).ino).toBe(statSync(join(rootfs, "kept")).ino);
@@ -248,6 +248,55 @@ describe.skipIf(!usable)("image service", () => {
       (name) => !name.endsWith(".erofs"),
     );
     expect(kept.every((hex) => named.has(hex))).toBe(true);
+  });
+});
+
+describe.skipIf(!usable)("image service without root", () => {
+  const folder = mkdtempSync(join(tmpdir(), "rt-packed-"));
+  let registry: TinyRegistry;
+  let images: NodeImages;
+
+  beforeAll(async () => {
+    makeBaseImage(join(folder, "guest"));
+    registry = await startTinyRegistry(makeLayeredLayout(folder));
+    images = createImageService({
+      paths: { images: join(folder, "images"), guest: join(folder, "guest") },
+      log: silentLogger,
+      unprivileged: true,
+    });
+  });
+  afterAll(async () => {
+    images?.close();
+    await registry?.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it("packs the layers in order, with their owners, and unpacks nothing", async () => {
+    const { id } = await images.pull(`${registry.host}/team/app:v1`);
+    expect(images.content(id).rootfs).toBeUndefined();
+    const root = join(folder, "extracted");
+    execFileSync("fsck.erofs", [`--extract=${root}`, await images.erofs(id)], { stdio: "ignore" });
+    expect(readdirSync(root).sort()).toEqual(["dir", "hard", "kept", "opaque"]);
+    expect(readdirSync(join(root, "opaque"))).toEqual(["new"]);
+    expect(readFileSync(join(root, "hard"), "utf8")).toBe("a\n");
+    expect(statSync(join(root, "dir/owned"))).toMatchObject({ uid: 1234, gid: 5678 });
+    expect(lstatSync(join(root, "dir/link")).isSymbolicLink()).toBe(true);
+  });
+
+  it("knows an image's accounts", async () => {
+    const image = await images.importBuiltin();
+    const { accounts } = images.content(image?.id ?? "");
+    expect(readFileSync(join(accounts, "etc/passwd"), "utf8")).toContain("app:x:1234:5678");
+  });
+
+  it("removes what nobody names", async () => {
+    const name = `${registry.host}/team/app:v1`;
+    const { id } = await images.pull(name);
+    const file = await images.erofs(id);
+    expect(await images.remove(name)).toBe(true);
+    expect(existsSync(file)).toBe(false);
+    expect(() => images.content(id)).toThrow(/not in the store/);
+    expect(readdirSync(join(folder, "images/tmp"))).toEqual([]);
   });
 });
 

@@ -8,9 +8,10 @@ import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MountSchema } from "../../proto/containerd/gen/mount_pb.js";
+import { packImage } from "../../simulator/images/pack/pack-image.ts";
 import { vmTestObstacle } from "../support/guest-image.ts";
 import { containerSpec } from "../support/oci-specs.ts";
-import { makeOddLayers, type OddLayers, oddFolder } from "../support/odd-layers.ts";
+import { makeOddLayers, type OddLayers, oddFolder, tarLayer } from "../support/odd-layers.ts";
 import { type ShimDriver, task } from "../support/shim-driver.ts";
 import { createShimScene } from "./shim-scene.ts";
 
@@ -161,6 +162,23 @@ describe.skipIf(why !== undefined)("a root file system in the guest", () => {
     expect(lines(await inGuest("view", listOdd, [view]))).toEqual(expected);
     expect(lines(await inGuest("named", listOdd, [], base))).toEqual(expected);
     expect(packed()).toHaveLength(2);
+  });
+
+  it("is the same when it comes packed from tar layers, as a user without root has images", {
+    // Copies of all layers, in software.
+    timeout: 180_000,
+  }, async () => {
+    const tars = [...layers.lower]
+      .reverse()
+      .map((path, index) => tarLayer(path, join(folder, `layer-${index}`)));
+    const file = join(folder, "packed.erofs");
+    await packImage(tars, { file, accounts: join(folder, "accounts") });
+    const image = { type: "erofs", source: file, options: ["ro"] };
+    const expected = lines(onHost(listOdd, overlay("packed"))).filter(
+      (line) => !line.startsWith("./sparse "),
+    );
+    expect(lines(await inGuest("packed", listOdd, [image]))).toEqual(expected);
+    expect(readFileSync(join(folder, "accounts/etc/passwd"), "utf8")).toContain("root:");
   });
 
   it("leaves no mount on the host and no file in the bundle", () => {

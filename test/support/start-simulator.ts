@@ -12,6 +12,7 @@ import {
   runProgram,
 } from "./kubectl.ts";
 import { findLeaks } from "./leaks.ts";
+import type { PlainUser } from "./plain-user.ts";
 import { makeTempHome, sharedCache } from "./temp-home.ts";
 import { waitUntil } from "./wait-until.ts";
 
@@ -36,6 +37,8 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Path of a network namespace that katasim and kubectl run in. Default: the machine's. */
   readonly netns?: string;
+  /** Who runs it, kubectl included; default: who runs the tests. Its home is removed by its owner. */
+  readonly user?: PlainUser;
 }
 
 const program = join(import.meta.dirname, "..", "..", "bin", "katasim");
@@ -59,19 +62,25 @@ export async function makeSimulator(options: StartOptions = {}): Promise<Simulat
   if (!existsSync(join(import.meta.dirname, "..", "..", "dist", "katasim.mjs"))) {
     throw new Error("dist/katasim.mjs is missing: run `npm run build` first");
   }
-  const home = await makeTempHome();
+  const { user } = options;
+  const home = user?.home ?? (await makeTempHome());
   const kubeconfig = join(home.path, "kubeconfig");
   const env: NodeJS.ProcessEnv = {
     ...process.env,
-    KATASIM_CACHE: sharedCache(),
+    KATASIM_CACHE: user?.cache ?? sharedCache(),
+    ...(user === undefined ? {} : { HOME: home.path }),
     KATASIM_HOME: home.path,
     KATASIM_NAME: home.instance,
     KUBECONFIG: kubeconfig,
     ...options.env,
   };
   // Not `ip netns exec`: that makes a mount namespace, and the next command would not see the mounts.
-  const enter = options.netns === undefined ? [] : ["nsenter", `--net=${options.netns}`, "--"];
-  const [file = program, ...first] = [...enter, program];
+  const enter =
+    options.netns === undefined
+      ? (user?.prefix ?? [])
+      : ["nsenter", `--net=${options.netns}`, "--"];
+  const own = user === undefined ? program : join(user.clone, "bin", "katasim");
+  const [file = own, ...first] = [...enter, own];
   const katasim = (args: readonly string[], run: RunOptions = {}) =>
     runProgram(file, [...first, ...args], { env, ...run });
   const scope = { home: home.path, instance: home.instance };
@@ -104,7 +113,7 @@ export async function makeSimulator(options: StartOptions = {}): Promise<Simulat
           describe: () => findLeaks(scope).join("; "),
         });
       } finally {
-        await home[Symbol.asyncDispose]();
+        if (user === undefined) await home[Symbol.asyncDispose]();
       }
     },
   };

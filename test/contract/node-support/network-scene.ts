@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { build } from "esbuild";
 import type {
+  CniAttachment,
   NodeNetworkFacts,
-  PodAttachment,
   PodIdentity,
 } from "../../../simulator/network/index.ts";
 
@@ -24,7 +24,7 @@ export interface RemoteNetwork {
   readonly name: string;
   readonly folder: string;
   ensureNode(): Promise<NodeNetworkFacts>;
-  attach(sandboxId: string, hostPorts?: PodIdentity["hostPorts"]): Promise<PodAttachment>;
+  attach(sandboxId: string, hostPorts?: PodIdentity["hostPorts"]): Promise<CniAttachment>;
   detach(sandboxId: string): Promise<void>;
   check(sandboxId: string): Promise<void>;
   sweep(keep: readonly string[]): Promise<readonly string[]>;
