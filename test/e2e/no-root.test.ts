@@ -228,12 +228,15 @@ describe.skipIf(obstacle !== undefined)("root with --network user", () => {
   });
 });
 
+/** Their command lines. The dead that init has yet to reap have none. */
 function processesOf(uid: number): readonly string[] {
-  return readdirSync("/proc").filter((name) => {
+  return readdirSync("/proc").flatMap((name) => {
     try {
-      return /^\d+$/.test(name) && statSync(`/proc/${name}`).uid === uid;
+      if (!/^\d+$/.test(name) || statSync(`/proc/${name}`).uid !== uid) return [];
+      const words = readFileSync(`/proc/${name}/cmdline`, "utf8").split("\0").join(" ");
+      return words === "" ? [] : [words];
     } catch {
-      return false;
+      return [];
     }
   });
 }
