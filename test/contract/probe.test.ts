@@ -32,7 +32,9 @@ describe("software emulation", () => {
   it("is proved by running the test program", async () => {
     const status = await probeRung(tcg, cache);
     expect(status.usable).toBe(true);
-    expect(status.explanation).toMatch(/^qemu\/tcg ran 200000 ring-0 loop turns in [\d.]+ ms$/);
+    expect(status.explanation).toMatch(
+      /^qemu\/tcg ran 200000 ring-0 loop turns in (less than 1|[\d.]+) ms$/,
+    );
   });
 
   it("is measured once per host boot and hypervisor build", async () => {
