@@ -70,7 +70,12 @@ async function recordEnd(
 ): Promise<void> {
   const { id, sandboxId } = container;
   if (container.logged !== undefined) {
-    await within(context.clock, container.logged, drainTimeoutMs);
+    const drained = await within(context.clock, container.logged, drainTimeoutMs);
+    // A reader who follows may be sent away before the last entry; of an ended container the log is whole.
+    if (drained) {
+      followLog(context, container);
+      await within(context.clock, container.logged, drainTimeoutMs);
+    }
   }
   container.status = { ...container.status, ...endOf(facts, context.clock.nowMs()) };
   container.markExited();
