@@ -1,4 +1,4 @@
-/* Listens to NETLINK_KOBJECT_UEVENT and retries the waits for devices. */
+/* Listens to NETLINK_KOBJECT_UEVENT: retries the waits for devices, and hands processors on. */
 #define _GNU_SOURCE
 #include "uevents.h"
 
@@ -11,6 +11,7 @@
 #include <linux/netlink.h>
 
 #include "log.h"
+#include "processors.h"
 
 static struct watch socket_watch = {.fd = -1};
 static struct device_wait *waits;
@@ -36,12 +37,18 @@ static void uevent_ready(struct watch *w, uint32_t events)
 {
 	(void)events;
 	char text[8192];
+	static const char add[] = "add@";
+	const size_t add_length = sizeof(add) - 1;
 	bool added = false;
 	ssize_t n;
 	/* "add@/devices/…", then NUL-separated variables. An overrun (ENOBUFS) counts as news too. */
-	while ((n = recv(w->fd, text, sizeof(text), MSG_DONTWAIT)) != 0) {
+	while ((n = recv(w->fd, text, sizeof(text) - 1, MSG_DONTWAIT)) != 0) {
 		if (n > 0) {
-			added = added || (n > 4 && memcmp(text, "add@", 4) == 0);
+			text[n] = 0;
+			if (strncmp(text, add, add_length) != 0)
+				continue;
+			added = true;
+			processor_added(text + add_length);
 			continue;
 		}
 		if (errno == ENOBUFS)

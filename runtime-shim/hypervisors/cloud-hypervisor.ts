@@ -8,6 +8,7 @@ import type { Logger } from "../../common/log.ts";
 import { giveTo, lend, takeBack } from "../confinement/vmm-place.ts";
 import { hasCode, shimError } from "../errors.ts";
 import { agentVsockPort } from "../guest-client/protocol.ts";
+import { createMachineVerbs } from "./cloud-hypervisor-machine.ts";
 import { keepSnapshot, withSnapshotFor } from "./cloud-hypervisor-snapshot.ts";
 import {
   cloudHypervisorCommandLine,
@@ -81,13 +82,16 @@ async function startCloudHypervisor(
       startTimeoutMs,
     );
     vmm.isRunning();
-    const diskVerbs = createDiskVerbs(api, spec.place, vmm.pid);
+    const unplug = (device: string) => unplugDevice(api, device);
+    const diskVerbs = createDiskVerbs(api, spec.place, vmm.pid, unplug);
+    const machineVerbs = createMachineVerbs(api, spec, unplug);
     const { attachDisk, detachDisk, attachFolder } = diskVerbs;
+    const { attachNic, detachNic, resize } = machineVerbs;
     return {
       ...vmm,
       version,
       agent: vmm.whileAlive(connectAgent(spec.agentSocket, vmm)),
-      ...{ attachDisk, detachDisk, attachFolder },
+      ...{ attachDisk, detachDisk, attachFolder, attachNic, detachNic, resize },
       shutdown: () =>
         vmm.endBy(async () => {
           await api.put("vm.shutdown");
@@ -100,7 +104,7 @@ async function startCloudHypervisor(
         await api.put("vm.resume");
       },
       async snapshot(folder) {
-        assertSavable(diskVerbs);
+        assertSavable(diskVerbs, machineVerbs);
         giveTo(spec.place, folder);
         const lent = await lend(spec.place, vmm.pid, folder, snapshotName);
         try {
@@ -146,18 +150,29 @@ async function connectAgent(path: string, vmm: VmmProcess): Promise<Socket> {
   }
 }
 
+async function unplugDevice(api: CloudHypervisorClient, id: string): Promise<void> {
+  await api.put("vm.remove-device", { id });
+  // Answered before the guest has let go of it.
+  const deadlineMs = performance.now() + unplugTimeoutMs;
+  for (;;) {
+    const { device_tree } = InfoSchema.parse(await api.get("vm.info"));
+    if (device_tree === undefined || !(id in device_tree)) return;
+    if (performance.now() > deadlineMs) {
+      throw shimError("VMM_CONTROL", `the guest does not let go of the device ${id}`);
+    }
+    await sleep(pollMs);
+  }
+}
+
 function createDiskVerbs(
   api: CloudHypervisorClient,
   place: VmSpec["place"],
   vmmPid: number,
+  unplug: (device: string) => Promise<void>,
 ): DiskVerbs {
   const plugged = new Set<string>();
   let folder = false;
   const deviceId = (serial: string) => `d-${serial}`;
-  const isThere = async (id: string) => {
-    const { device_tree } = InfoSchema.parse(await api.get("vm.info"));
-    return device_tree !== undefined && id in device_tree;
-  };
   return {
     hasDisks: () => plugged.size > 0,
     hasFolder: () => folder,
@@ -187,16 +202,7 @@ function createDiskVerbs(
     },
     async detachDisk(serial) {
       if (!plugged.has(serial)) return;
-      const id = deviceId(serial);
-      await api.put("vm.remove-device", { id });
-      // Answered before the guest has let go of it.
-      const deadlineMs = performance.now() + unplugTimeoutMs;
-      while (await isThere(id)) {
-        if (performance.now() > deadlineMs) {
-          throw shimError("VMM_CONTROL", `the guest does not let go of the disk ${serial}`);
-        }
-        await sleep(pollMs);
-      }
+      await unplug(deviceId(serial));
       await takeBack(place, vmmPid, serial);
       plugged.delete(serial);
     },

@@ -21,11 +21,18 @@ export type Nic =
 export const egressChoices = ["none", "open"] as const;
 export type Egress = (typeof egressChoices)[number];
 
-export interface VmSpec {
-  /** The sandbox's id. */
-  readonly id: string;
+export type TapNic = Extract<Nic, { kind: "tap" }>;
+
+export interface VmShape {
   readonly vcpus: number;
   readonly memoryMib: number;
+}
+
+export interface VmSpec extends VmShape {
+  /** The sandbox's id. */
+  readonly id: string;
+  /** What `resize` may make of it; absent = it stays as it is. */
+  readonly most?: VmShape;
   readonly accelerator: Accelerator;
   readonly kernel: string;
   readonly initrd: string;
@@ -83,13 +90,22 @@ export interface RunningVm {
   detachDisk(serial: string): Promise<void>;
   /** Hot-plugs, once for a VM with `sharedMemory`. Rejects with VMM_CONTROL or VMM_GONE. */
   attachFolder(folder: SharedFolderDevice): Promise<void>;
+  /** Hot-plugs a tap of the VMM's network namespace. Rejects with VMM_CONTROL or VMM_GONE. */
+  attachNic(nic: TapNic): Promise<void>;
+  /** Resolves when the guest has let go of it. Succeeds when it is not plugged. */
+  detachNic(mac: string): Promise<void>;
+  /**
+   * Grows the VM; the guest's agent takes what is new into use. Memory comes in steps of
+   * `memoryStepMib`. Rejects with VMM_CONTROL for what it has no room for and for less than it has.
+   */
+  resize(shape: VmShape): Promise<void>;
   /** Stops the guest's clock and vCPUs; the agent does not answer until `resume`. */
   pause(): Promise<void>;
   resume(): Promise<void>;
   /**
    * Saves the paused VM, which stays paused, into an existing folder of its own. Rejects with
-   * VMM_CONTROL when it runs, has disks or a shared folder: their content would go on without the
-   * saved memory.
+   * VMM_CONTROL when it runs, has disks or a shared folder, whose content would go on without the
+   * saved memory, or was otherwise changed since its start.
    */
   snapshot(folder: string): Promise<void>;
   /** The last lines of the guest's console. */

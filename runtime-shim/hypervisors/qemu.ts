@@ -1,4 +1,4 @@
-/** The QEMU driver: its control connection, and disks plugged by QMP. */
+/** The QEMU driver: its control connection, and disks and folders plugged by QMP. */
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
@@ -8,9 +8,9 @@ import { acceptOne } from "../../common/sockets/accept-one.ts";
 import { giveTo, lend, socketInPlace, takeBack } from "../confinement/vmm-place.ts";
 import { shimError } from "../errors.ts";
 import {
-  diskBus,
-  diskSlots,
   folderSlot,
+  pluggedBus,
+  pluggedSlots,
   qemuCommandLine,
   qemuProgram,
   qemuRestoreCommandLine,
@@ -18,6 +18,8 @@ import {
 import { createQmpClient, type QmpClient } from "./control/qemu.ts";
 import { loadState, type MigrationSocket, saveState } from "./control/qemu-migration.ts";
 import type { Disk, Hypervisor, RunningVm, SharedFolderDevice, VmSpec } from "./hypervisor.ts";
+import { createPciSlots, type PciSlots, slotAddress } from "./pci-slots.ts";
+import { createMachineVerbs } from "./qemu-machine.ts";
 import { assertReadable, assertSavable, type DiskVerbs } from "./snapshot-rules.ts";
 import { assertInstalled, startVmm } from "./vmm-process.ts";
 
@@ -72,13 +74,22 @@ async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<
     }
     vmm.isRunning();
     void qmp.closed.then((reason) => vmm.abandon(reason));
-    const diskVerbs = createDiskVerbs(qmp, spec.place, vmm.pid);
+    const slots = createPciSlots(pluggedSlots);
+    const unplug = async (device: string) => {
+      const gone = qmp.waitFor("DEVICE_DELETED", (data) => data.device === device, unplugTimeoutMs);
+      gone.catch(() => {});
+      await qmp.execute("device_del", { id: device });
+      await gone;
+    };
+    const diskVerbs = createDiskVerbs(qmp, spec.place, vmm.pid, slots, unplug);
+    const machineVerbs = createMachineVerbs(qmp, spec, slots, unplug);
     const { attachDisk, detachDisk, attachFolder } = diskVerbs;
+    const { attachNic, detachNic, resize } = machineVerbs;
     return {
       ...vmm,
       version: await qmp.version,
       agent: vmm.whileAlive(agent.connection),
-      ...{ attachDisk, detachDisk, attachFolder },
+      ...{ attachDisk, detachDisk, attachFolder, attachNic, detachNic, resize },
       // A power button would do nothing: in the guest nobody minds it.
       shutdown: () => vmm.endBy(() => qmp.execute("quit")),
       async pause() {
@@ -88,7 +99,7 @@ async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<
         await qmp.execute("cont");
       },
       async snapshot(folder) {
-        assertSavable(diskVerbs);
+        assertSavable(diskVerbs, machineVerbs);
         const { running } = StatusSchema.parse(await qmp.execute("query-status"));
         if (running) throw shimError("VMM_CONTROL", "the VM runs: pause it before a snapshot");
         await saveState(qmp, migration, join(folder, stateFile));
@@ -106,12 +117,18 @@ function migrationSocket({ place, controlSocket }: VmSpec): MigrationSocket {
   return { path, pathInPlace: socketInPlace(place, path), give: () => giveTo(place, path) };
 }
 
-function createDiskVerbs(qmp: QmpClient, place: VmSpec["place"], vmmPid: number): DiskVerbs {
-  const slots = new Map<string, number>();
+function createDiskVerbs(
+  qmp: QmpClient,
+  place: VmSpec["place"],
+  vmmPid: number,
+  slots: PciSlots,
+  unplug: (device: string) => Promise<void>,
+): DiskVerbs {
+  const plugged = new Map<string, number>();
   let folder = false;
   const names = (serial: string) => ({ node: `n-${serial}`, device: `d-${serial}` });
   return {
-    hasDisks: () => slots.size > 0,
+    hasDisks: () => plugged.size > 0,
     hasFolder: () => folder,
     async attachFolder({ tag, socket }: SharedFolderDevice) {
       giveTo(place, socket);
@@ -126,7 +143,7 @@ function createDiskVerbs(qmp: QmpClient, place: VmSpec["place"], vmmPid: number)
       try {
         await qmp.execute("device_add", {
           ...{ driver: "vhost-user-fs-pci", id: `d-${tag}`, chardev: tag, tag },
-          ...{ bus: diskBus, addr: `0x${folderSlot.toString(16)}`, "queue-size": 1024 },
+          ...{ bus: pluggedBus, addr: slotAddress(folderSlot), "queue-size": 1024 },
         });
       } catch (error) {
         await qmp.execute("chardev-remove", { id: tag }).catch(() => {});
@@ -135,15 +152,14 @@ function createDiskVerbs(qmp: QmpClient, place: VmSpec["place"], vmmPid: number)
       folder = true;
     },
     async attachDisk(disk: Disk) {
-      if (slots.has(disk.serial)) return;
-      const used = new Set(slots.values());
-      const slot = Array.from({ length: diskSlots }, (_, i) => i + 1).find((s) => !used.has(s));
+      if (plugged.has(disk.serial)) return;
+      const slot = slots.take();
       if (slot === undefined) {
-        throw shimError("DISK", `all ${diskSlots} disk slots of the sandbox's VM are in use`, {
+        throw shimError("DISK", `all ${pluggedSlots} slots of the sandbox's VM are in use`, {
           hint: "use fewer containers in one pod",
         });
       }
-      slots.set(disk.serial, slot);
+      plugged.set(disk.serial, slot);
       const { node, device } = names(disk.serial);
       try {
         if (!disk.readOnly) giveTo(place, disk.path);
@@ -162,8 +178,8 @@ function createDiskVerbs(qmp: QmpClient, place: VmSpec["place"], vmmPid: number)
             id: device,
             drive: node,
             serial: disk.serial,
-            bus: diskBus,
-            addr: `0x${slot.toString(16)}`,
+            bus: pluggedBus,
+            addr: slotAddress(slot),
             "disable-legacy": "on",
             "num-queues": 1,
             // QEMU's own answer to a full disk of the host is to stop the VM; the guest's programs are
@@ -176,21 +192,21 @@ function createDiskVerbs(qmp: QmpClient, place: VmSpec["place"], vmmPid: number)
           throw error;
         }
       } catch (cause) {
-        slots.delete(disk.serial);
+        plugged.delete(disk.serial);
+        slots.giveBack(slot);
         await takeBack(place, vmmPid, disk.serial);
         throw shimError("DISK", `cannot plug ${disk.path}: ${messageOf(cause)}`, { cause });
       }
     },
     async detachDisk(serial) {
-      if (!slots.has(serial)) return;
+      const slot = plugged.get(serial);
+      if (slot === undefined) return;
       const { node, device } = names(serial);
-      const gone = qmp.waitFor("DEVICE_DELETED", (data) => data.device === device, unplugTimeoutMs);
-      gone.catch(() => {});
-      await qmp.execute("device_del", { id: device });
-      await gone;
+      await unplug(device);
       await qmp.execute("blockdev-del", { "node-name": node });
       await takeBack(place, vmmPid, serial);
-      slots.delete(serial);
+      plugged.delete(serial);
+      slots.giveBack(slot);
     },
   };
 }

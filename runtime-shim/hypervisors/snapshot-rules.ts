@@ -9,13 +9,25 @@ export interface DiskVerbs extends Pick<RunningVm, "attachDisk" | "detachDisk" |
   hasFolder(): boolean;
 }
 
+export interface MachineVerbs extends Pick<RunningVm, "attachNic" | "detachNic" | "resize"> {
+  /** The VM is no longer the one of its spec. */
+  isChanged(): boolean;
+}
+
 /** Throws VMM_CONTROL. */
-export function assertSavable({ hasDisks, hasFolder }: DiskVerbs): void {
+export function assertSavable(
+  { hasDisks, hasFolder }: DiskVerbs,
+  { isChanged }: MachineVerbs,
+): void {
   if (hasDisks()) {
     throw shimError("VMM_CONTROL", "the VM has disks: take them out before a snapshot");
   }
   // Its daemon knows what the guest has open, and no clone could have the same memory mapped.
   if (hasFolder()) throw shimError("VMM_CONTROL", "a VM with a shared folder cannot be saved");
+  // A clone is started as the spec says, and the state would not fit it.
+  if (isChanged()) {
+    throw shimError("VMM_CONTROL", "a VM that has grown or has another NIC cannot be saved");
+  }
 }
 
 /** Throws VMM_START_FAILED, before anything is started. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { silentLogger } from "../../common/log.ts";
 import { createCloudHypervisor } from "../../runtime-shim/hypervisors/cloud-hypervisor.ts";
-import type { VmSpec } from "../../runtime-shim/hypervisors/hypervisor.ts";
+import type { RunningVm, VmSpec } from "../../runtime-shim/hypervisors/hypervisor.ts";
 import {
   type FakeCloudHypervisor,
   fakeObstacle,
@@ -55,6 +55,55 @@ describe.skipIf(fakeObstacle !== undefined)(`Cloud Hypervisor that misbehaves${s
     const spec = newSpec("kvm");
     const vm = await start(spec);
     await vm.stop();
+  });
+
+  /** What each verb of a running VM asks for. */
+  const asked: Readonly<Record<string, (vm: RunningVm, spec: VmSpec) => Promise<void>>> = {
+    "vm.add-disk": (vm, spec) =>
+      vm.attachDisk({ serial: "disk", path: spec.kernel, readOnly: true }),
+    "vm.resize": (vm) => vm.resize({ vcpus: 3, memoryMib: 256 }),
+    "vm.pause": (vm) => vm.pause(),
+    "vm.snapshot": async (vm, spec) => {
+      await vm.pause();
+      await vm.snapshot(spec.id);
+    },
+  };
+  async function withEach(
+    misdeed: string,
+    look: (answer: Promise<void>, verb: string) => Promise<void>,
+  ): Promise<void> {
+    const vms: Array<{ verb: string; vm: RunningVm; spec: VmSpec }> = [];
+    try {
+      for (const verb of Object.keys(asked)) {
+        // It reads its orders when it starts.
+        fake.behave(`${misdeed} ${verb}`);
+        const spec = newSpec("kvm", { most: { vcpus: 3, memoryMib: 256 } });
+        vms.push({ verb, vm: await start(spec), spec });
+      }
+      await Promise.all(
+        vms.map(({ verb, vm, spec }) => look(asked[verb]?.(vm, spec) ?? Promise.resolve(), verb)),
+      );
+    } finally {
+      for (const { vm } of vms) await vm.stop();
+    }
+  }
+
+  it("hangs at a verb of a running VM, which fails alone", { timeout: 60_000 }, async () => {
+    await withEach("hang", async (answer, verb) => {
+      await expect(answer).rejects.toThrow(`did not answer ${verb}`);
+    });
+  });
+
+  it("answers a verb of a running VM late, and is waited for", { timeout: 60_000 }, async () => {
+    await withEach("late", async (answer) => {
+      await expect(answer).resolves.toBeUndefined();
+    });
+  });
+
+  it("crashes at a verb of a running VM, which says so", { timeout: 60_000 }, async () => {
+    await withEach("crash", async (answer, verb) => {
+      await expect(answer).rejects.toThrow(verb);
+    });
   });
 
   it.each(["vm.shutdown", "vmm.shutdown"])("hangs at %s, and is killed", async (verb) => {

@@ -14,23 +14,19 @@ import {
   symlinkSync,
 } from "node:fs";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { silentLogger } from "../../common/log.ts";
 import type { GuestClient } from "../../runtime-shim/guest-client/client.ts";
-import { createCloudHypervisor } from "../../runtime-shim/hypervisors/cloud-hypervisor.ts";
 import type { Hypervisor, RunningVm, VmSpec } from "../../runtime-shim/hypervisors/hypervisor.ts";
-import { type Rung, rungName } from "../../runtime-shim/hypervisors/ladder.ts";
-import { probeRung } from "../../runtime-shim/hypervisors/probe/probe.ts";
-import { createQemu } from "../../runtime-shim/hypervisors/qemu.ts";
 import { userNetwork } from "../../runtime-shim/network/user-network.ts";
 import { bootGuest } from "../../runtime-shim/service/boot-guest.ts";
 import {
   type FakeCloudHypervisor,
-  fakeObstacle,
   installFakeCloudHypervisor,
 } from "../fakes/cloud-hypervisor/install.ts";
-import { vmTestObstacle } from "../support/guest-image.ts";
 import { waitUntil } from "../support/wait-until.ts";
+import { hypervisorTwins } from "./hypervisor-twins.ts";
 import { leftovers, vmSpecsIn } from "./vm-specs.ts";
 
 const folder = mkdtempSync("/tmp/khv-");
@@ -39,41 +35,7 @@ chmodSync(folder, 0o711);
 const log = silentLogger;
 let fake: FakeCloudHypervisor;
 
-interface Twin extends Rung {
-  readonly title: string;
-  readonly create: () => Hypervisor;
-  readonly played?: boolean;
-  /** Why it is left out here. */
-  readonly obstacle: string | undefined;
-}
-
-async function onMachine(rung: Rung, create: () => Hypervisor): Promise<Twin> {
-  const { usable, explanation } = await probeRung(rung, join(folder, "probe"));
-  const obstacle = vmTestObstacle() ?? (usable ? undefined : explanation);
-  return { ...rung, title: rungName(rung), create, obstacle };
-}
-
-function playedByQemu(accelerator: "kvm" | "mshv"): Twin {
-  return {
-    ...{ hypervisor: "cloud-hypervisor", accelerator, played: true },
-    title: `cloud-hypervisor/${accelerator} played by QEMU`,
-    create: () => createCloudHypervisor({ log }),
-    obstacle: vmTestObstacle() ?? fakeObstacle,
-  };
-}
-
-const twins: readonly Twin[] = [
-  await onMachine({ hypervisor: "qemu", accelerator: "tcg" }, () => createQemu({ log })),
-  playedByQemu("kvm"),
-  playedByQemu("mshv"),
-  await onMachine({ hypervisor: "qemu", accelerator: "kvm" }, () => createQemu({ log })),
-  await onMachine({ hypervisor: "cloud-hypervisor", accelerator: "kvm" }, () =>
-    createCloudHypervisor({ log }),
-  ),
-  await onMachine({ hypervisor: "cloud-hypervisor", accelerator: "mshv" }, () =>
-    createCloudHypervisor({ log }),
-  ),
-];
+const twins = await hypervisorTwins(join(folder, "probe"));
 
 beforeAll(async () => {
   fake = await installFakeCloudHypervisor(join(folder, "bin"));
@@ -244,6 +206,70 @@ describe.each(twins)("$title", (twin) => {
       const identity = { hostname: "n", network: pod };
       // The guest refuses an interface that it does not find by its MAC.
       await bootGuest({ ...started, stop }, identity, { log, listener }).finally(stop);
+    });
+
+    it("grows while it runs, as far as it was given room", async () => {
+      const own = newSpec(twin.accelerator, { most: { vcpus: 4, memoryMib: 512 } });
+      const large = await hypervisor.start(own);
+      try {
+        const identity = { hostname: "large", network: undefined };
+        const booted = await bootGuest(large, identity, { log, listener });
+        const shape = async () => {
+          const hello = await booted.guest.request("hello");
+          return { vcpus: hello.number(4), kib: hello.number(5) ?? 0 };
+        };
+        const before = await shape();
+        await large.resize({ vcpus: 3, memoryMib: 384 });
+        const grown = { vcpus: 3, kib: before.kib + 128 * 1024 };
+        await waitUntil(async () => isDeepStrictEqual(await shape(), grown), {
+          what: "the guest to use what is new",
+        });
+        // Asked again, it is what it is.
+        await large.resize({ vcpus: 3, memoryMib: 384 });
+        await large.resize({ vcpus: 4, memoryMib: 512 });
+        await waitUntil(async () => (await shape()).vcpus === 4, { what: "the fourth processor" });
+        for (const [vcpus, memoryMib, words] of [
+          [5, 512, "with room for 4 vCPUs and 512 MiB"],
+          [4, 640, "with room for 4 vCPUs and 512 MiB"],
+          [3, 512, "a guest gives nothing back"],
+        ] as const) {
+          await expect(large.resize({ vcpus, memoryMib })).rejects.toThrow(words);
+        }
+        await expect(large.snapshot(own.id)).rejects.toThrow("has grown");
+      } finally {
+        await large.stop();
+      }
+    });
+
+    it("plugs a NIC that the guest finds by its MAC, and takes it out again", async () => {
+      const name = `khv${process.pid}`;
+      const own = newSpec(twin.accelerator, { netnsPath: `/run/netns/${name}` });
+      execFileSync("ip", ["netns", "add", name]);
+      const tap = ["dev", "tap9", "mode", "tap", "user", String(own.place?.uid)];
+      execFileSync("ip", ["-n", name, "tuntap", "add", ...tap]);
+      const plugged = await hypervisor.start(own);
+      try {
+        const identity = { hostname: "plugged", network: undefined };
+        const booted = await bootGuest(plugged, identity, { log, listener });
+        const nic = { kind: "tap", tap: "tap9", mac: "02:00:00:00:00:09" } as const;
+        for (let round = 0; round < 2; round += 1) {
+          await plugged.attachNic(nic);
+          await plugged.attachNic(nic);
+          await booted.guest.request("network", [
+            [1, nic.mac],
+            [3, "eth0"],
+            [4, "10.0.0.2/24"],
+          ]);
+          await expect(plugged.snapshot(own.id)).rejects.toThrow("has another NIC");
+          await plugged.detachNic(nic.mac);
+        }
+        await plugged.detachNic(nic.mac);
+        const missing = { ...nic, tap: "tap10", mac: "02:00:00:00:00:10" };
+        await expect(plugged.attachNic(missing)).rejects.toThrow(/cannot plug tap10: ./);
+      } finally {
+        await plugged.stop();
+        execFileSync("ip", ["netns", "del", name]);
+      }
     });
 
     it("is nobody on the host: a user without files and powers, in namespaces of its own", () => {

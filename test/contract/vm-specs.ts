@@ -10,7 +10,10 @@ export function vmSpecsIn(folder: string) {
   return (accelerator: VmSpec["accelerator"], changes: Partial<VmSpec> = {}): VmSpec => {
     const home = join(folder, `v${vms++}`);
     const sockets = join(home, "s");
-    const place = vmmPlace(home, accelerator === "tcg" ? [] : [`/dev/${accelerator}`]);
+    const place = vmmPlace(home, [
+      ...(accelerator === "tcg" ? [] : [`/dev/${accelerator}`]),
+      "/dev/net/tun",
+    ]);
     mkdirSync(home);
     makeSocketFolder(sockets, place);
     return {

@@ -12,7 +12,7 @@ export const cloudHypervisorProgram = "cloud-hypervisor";
 
 // Each VM has its own socket, so every guest may have the first free address.
 const guestCid = 3;
-const mebibyte = 1 << 20;
+export const mebibyte = 1 << 20;
 
 /** Program and arguments, with the wrappers that put it into its place. */
 export function cloudHypervisorCommandLine(spec: VmSpec): readonly string[] {
@@ -27,14 +27,19 @@ export function cloudHypervisorCommandLine(spec: VmSpec): readonly string[] {
 /** The machine without disks: those are plugged when containers come. */
 export function cloudHypervisorConfig(spec: VmSpec): object {
   const { kernel, initrd, agentSocket } = pathsInPlace(spec);
+  const most = spec.most ?? spec;
+  const room = (most.memoryMib - spec.memoryMib) * mebibyte;
   return {
     payload: { kernel, initramfs: initrd, cmdline: kernelParameters },
     cpus: {
-      ...{ boot_vcpus: spec.vcpus, max_vcpus: spec.vcpus },
+      ...{ boot_vcpus: spec.vcpus, max_vcpus: most.vcpus },
       // As Kata has it: no virtualization inside the guest there.
       ...(spec.accelerator === "mshv" ? { nested: false } : {}),
     },
-    memory: { size: spec.memoryMib * mebibyte, shared: spec.sharedMemory === true },
+    memory: {
+      ...{ size: spec.memoryMib * mebibyte, shared: spec.sharedMemory === true },
+      ...(room === 0 ? {} : { hotplug_method: "Acpi", hotplug_size: room }),
+    },
     rng: { src: "/dev/urandom" },
     // Its standard output is a pipe to the shim, which bounds the log's size.
     serial: { mode: "Tty" },

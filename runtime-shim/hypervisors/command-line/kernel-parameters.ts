@@ -13,6 +13,8 @@ export const kernelParameters = [
   // Self tests of the crypto modules take 0.45 s of a boot.
   "cryptomgr.notests=1",
   "audit=0",
+  // Plugged memory is there to be used; no udev says so here.
+  "memhp_default_state=online",
   "no_timer_check",
   "rcupdate.rcu_expedited=1",
   // Things a micro-VM never uses.

@@ -9,11 +9,14 @@ import { pathsInPlace, wrappers } from "./wrappers.ts";
 
 export const qemuProgram = "qemu-system-x86_64";
 
-/** Disks are hot-plugged behind one PCI bridge: 31 slots for the boot cost of one device. */
-export const diskBus = "disks";
-export const diskSlots = 30;
+/** Devices are hot-plugged behind one PCI bridge: 31 slots for the boot cost of one device. */
+export const pluggedBus = "plugged";
+export const pluggedSlots = 30;
 /** The last one is the shared folder's. */
 export const folderSlot = 31;
+
+// Each growth of the memory takes one; QEMU has 256 at most.
+const memorySlots = 16;
 
 /** Program and arguments, with the wrappers that put QEMU into its place. */
 export function qemuCommandLine(spec: VmSpec): readonly string[] {
@@ -42,11 +45,11 @@ export function qemuArguments(spec: VmSpec): readonly string[] {
     ...["-accel", spec.accelerator === "tcg" ? "tcg,tb-size=128" : spec.accelerator],
     // "max" in software: images built for x86-64-v2 and v3 must run.
     ...["-cpu", spec.accelerator === "tcg" ? "max" : "host"],
-    ...["-m", `${spec.memoryMib}M`],
+    ...["-m", memory(spec)],
     ...(spec.sharedMemory
       ? ["-object", `memory-backend-memfd,id=ram,size=${spec.memoryMib}M,share=on`]
       : []),
-    ...["-smp", String(spec.vcpus)],
+    ...["-smp", processors(spec)],
     ...["-kernel", optionValue(kernel)],
     ...["-initrd", optionValue(initrd)],
     ...["-append", kernelParameters],
@@ -59,11 +62,21 @@ export function qemuArguments(spec: VmSpec): readonly string[] {
     ...networkArguments(spec),
     ...["-object", "rng-random,id=rng,filename=/dev/urandom"],
     ...["-device", "virtio-rng-pci,rng=rng,bus=pcie.0,addr=0x4"],
-    ...["-device", `pcie-pci-bridge,id=${diskBus},bus=pcie.0,addr=0x5`],
+    ...["-device", `pcie-pci-bridge,id=${pluggedBus},bus=pcie.0,addr=0x5`],
     // QEMU calls us: no waiting until its socket has appeared.
     ...["-chardev", `socket,id=control,path=${optionValue(controlSocket)}`],
     ...["-mon", "chardev=control,mode=control"],
   ];
+}
+
+/** Room to grow costs the guest's kernel tables for it, so there is none where none was asked for. */
+function memory({ memoryMib, most = { vcpus: 0, memoryMib } }: VmSpec): string {
+  const room = most.memoryMib > memoryMib ? `,slots=${memorySlots},maxmem=${most.memoryMib}M` : "";
+  return `${memoryMib}M${room}`;
+}
+
+function processors({ vcpus, most }: VmSpec): string {
+  return most === undefined ? String(vcpus) : `${vcpus},maxcpus=${most.vcpus}`;
 }
 
 function networkArguments({ nic }: VmSpec): readonly string[] {

@@ -30,11 +30,17 @@ interface Settings {
 }
 
 interface VmConfig {
-  readonly cpus: { readonly boot_vcpus: number };
-  readonly memory: { readonly size: number };
+  readonly cpus: { readonly boot_vcpus: number; readonly max_vcpus: number };
+  readonly memory: { readonly size: number; readonly hotplug_size?: number };
   readonly payload: { readonly kernel: string; readonly initramfs: string };
-  readonly net?: ReadonlyArray<{ readonly tap: string; readonly mac: string }>;
+  readonly net?: readonly NetConfig[];
   readonly vsock: { readonly socket: string };
+}
+
+interface NetConfig {
+  readonly id?: string;
+  readonly tap: string;
+  readonly mac: string;
 }
 
 interface DiskConfig {
@@ -58,11 +64,13 @@ const description = readDescription(settings.description);
 const [misdeed, where] = (settings.behaviour ?? "").split(" ");
 const socketPath = /^path=(.+)$/.exec(argument("--api-socket"))?.[1] ?? "";
 const lateMs = 1_500;
+const mebibyte = 1 << 20;
 
 let state: "NotCreated" | "Created" | "Running" | "Paused" | "Shutdown" = "NotCreated";
 let config: VmConfig | undefined;
 let vm: RunningVm | undefined;
-const devices = new Map<string, string>();
+/** How each plugged device is taken out. */
+const devices = new Map<string, () => Promise<void> | undefined>();
 
 const verbs: Record<string, (body: unknown) => Promise<unknown> | unknown> = {
   "vmm.ping": () => ({ version: "v51.1-fake", build_version: "fake", pid: process.pid }),
@@ -116,17 +124,32 @@ const verbs: Record<string, (body: unknown) => Promise<unknown> | unknown> = {
     if (devices.has(id)) throw new Refusal(409, `Identifier ${id} is not unique`);
     if (!existsSync(path)) throw new Refusal(500, `Failed opening ${path}: No such file`);
     await vm?.attachDisk({ serial, path, readOnly: readonly ?? false });
-    devices.set(id, serial);
-    return { id, bdf: `0000:00:${(devices.size + 5).toString(16).padStart(2, "0")}.0` };
+    return plugged(id, () => vm?.detachDisk(serial));
+  },
+  "vm.add-net": async (body) => {
+    const { id = "net", tap, mac } = body as NetConfig;
+    if (devices.has(id)) throw new Refusal(409, `Identifier ${id} is not unique`);
+    await vm?.attachNic({ kind: "tap", tap, mac });
+    return plugged(id, () => vm?.detachNic(mac));
+  },
+  "vm.resize": async (body) => {
+    if (state !== "Running") throw new Refusal(500, `The VM is ${state}, not Running`);
+    const { desired_vcpus, desired_ram } = body as { desired_vcpus: number; desired_ram: number };
+    await vm?.resize({ vcpus: desired_vcpus, memoryMib: desired_ram / mebibyte });
   },
   "vm.remove-device": (body) => {
     const { id } = body as { id: string };
-    const serial = devices.get(id);
-    if (serial === undefined) throw new Refusal(404, `No device with the identifier ${id}`);
+    const takeOut = devices.get(id);
+    if (takeOut === undefined) throw new Refusal(404, `No device with the identifier ${id}`);
     // Answered before the guest has let go of it.
-    void vm?.detachDisk(serial).then(() => devices.delete(id));
+    void takeOut()?.then(() => devices.delete(id));
   },
 };
+
+function plugged(id: string, takeOut: () => Promise<void> | undefined): object {
+  devices.set(id, takeOut);
+  return { id, bdf: `0000:00:${(devices.size + 5).toString(16).padStart(2, "0")}.0` };
+}
 
 function expectState(wanted: typeof state): void {
   if (state !== wanted) throw new Refusal(500, `The VM is ${state}, not ${wanted}`);
@@ -145,7 +168,11 @@ async function boot(machine: VmConfig, snapshot?: string): Promise<void> {
     id: "fake",
     accelerator: "tcg",
     vcpus: cpus.boot_vcpus,
-    memoryMib: memory.size / (1 << 20),
+    memoryMib: memory.size / mebibyte,
+    most: {
+      vcpus: cpus.max_vcpus,
+      memoryMib: (memory.size + (memory.hotplug_size ?? 0)) / mebibyte,
+    },
     kernel: payload.kernel,
     initrd: payload.initramfs,
     ...(nic === undefined ? {} : { nic: { kind: "tap" as const, ...nic } }),
