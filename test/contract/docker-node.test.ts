@@ -73,7 +73,8 @@ describe("a node over Docker Engine", () => {
     const driver = spawn(
       process.execPath,
       [bundle, home, name, script, dockerd.socket, String(uid), String(socketGroup)],
-      { stdio: ["ignore", "pipe", "inherit"] },
+      // A clone in root's home is closed to others.
+      { stdio: ["ignore", "pipe", "inherit"], cwd: "/" },
     );
     const facts = await firstLine(driver);
     expect(facts).toMatchObject({

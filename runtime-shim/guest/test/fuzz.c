@@ -125,6 +125,7 @@ ANY(verb_dial)
 ANY(verb_shutdown)
 ANY(verb_sandbox)
 ANY(verb_clock)
+ANY(verb_listeners)
 
 void link_error(uint32_t request, int error, const char *format, ...);
 void link_error(uint32_t request, int error, const char *format, ...)

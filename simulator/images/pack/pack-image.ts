@@ -47,6 +47,8 @@ export async function packImage(
       await mkdir(dirname(copy), { recursive: true, mode: 0o700 });
       await writeFile(copy, await writer.read(found.extent));
     }
+    // Readable for a VMM, which may be another user; the folder keeps others out.
+    await file.chmod(0o444);
   } finally {
     await file.close();
   }
