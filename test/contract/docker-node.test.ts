@@ -159,9 +159,11 @@ describe("a node over Docker Engine", () => {
   });
 
   it("makes one network for pods that start side by side", async () => {
+    const { paths, close } = await open();
+    await close();
+    await sweepEngine(paths);
     const node = await open();
-    const { machineName } = node.paths;
-    await sweepEngine(node.paths);
+    const { machineName } = paths;
     const names = ["one", "two", "three"];
     await Promise.all(
       names.map((podUid) => node.runtime.runSandbox("runc", sandboxSpec({ podUid }))),
