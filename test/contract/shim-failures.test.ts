@@ -1,5 +1,5 @@
 /** What becomes of sandboxes whose VMM, shim, guest files or options are bad. Needs root. */
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import { afterAll, describe, expect, it } from "vitest";
@@ -33,6 +33,34 @@ describe.skipIf(obstacle !== undefined)("containerd-shim-katasim-v2 in trouble",
       expect(readExitReason(other.bundleOf("victim"))?.reason).toBe(reason);
       for (const id of ["victim", "dying"]) await other.client.call(task.delete, { id });
       await other.client.call(task.shutdown, { id: "dying" });
+      await other.client.closed;
+    } finally {
+      await other.close();
+    }
+  });
+
+  it.each([
+    ["SIGTERM", 15, /was shut down$/],
+    ["SIGKILL", 9, /was killed by SIGKILL$/],
+  ])("ends its VM at a %s for the sandbox's task", async (name, signal, how) => {
+    const id = name.toLowerCase();
+    const other = await openDriver(`e-${id}`);
+    try {
+      await newSandbox(other, id);
+      const ended = other.client.call(task.wait, { id });
+      // A signal that a pause container would not notice.
+      await other.client.call(task.kill, { id, signal: 28 });
+      await other.client.call(task.kill, { id, signal });
+      expect((await ended).exitStatus).toBe(137);
+      const log = readFileSync(join(folder, "shim.log"), "utf8").trim().split("\n");
+      const said = log
+        .map((line) => JSON.parse(line))
+        .find(({ shim, msg }) => {
+          return shim === id && msg === "VMM ended";
+        });
+      expect(said?.reason).toMatch(how);
+      await other.client.call(task.delete, { id });
+      await other.client.call(task.shutdown, { id });
       await other.client.closed;
     } finally {
       await other.close();
