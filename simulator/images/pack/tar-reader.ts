@@ -1,7 +1,8 @@
 /**
  * Reads a tar stream as image layers have it: ustar, pax records and GNU's long names
  * (POSIX.1-2017 pax, "pax Interchange Format"; GNU tar manual, "Basic Tar Format"). Names are any bytes,
- * kept one by one in a string's characters (latin1); extended attributes are bytes, too.
+ * kept one by one in a string's characters (latin1); extended attributes are bytes, too. The npm packages
+ * for tar take both for UTF-8, which loses what is none (a file's capabilities).
  */
 import { imageError } from "../errors.ts";
 import type { ByteReader } from "./byte-reader.ts";
