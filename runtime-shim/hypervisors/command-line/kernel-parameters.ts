@@ -15,6 +15,8 @@ export const kernelParameters = [
   "audit=0",
   // Plugged memory is there to be used; no udev says so here.
   "memhp_default_state=online",
+  // virtio needs no bounce buffers; a guest with memory (or room for it) above 4 GiB would touch 64 MiB.
+  "swiotlb=noforce",
   "no_timer_check",
   "rcupdate.rcu_expedited=1",
   // Things a micro-VM never uses.
