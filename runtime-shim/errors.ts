@@ -28,6 +28,7 @@ const table = {
   BAD_ROOTFS: { kind: "user", grpcCode: GrpcCode.invalidArgument },
   MOUNT_NOT_SHARED: { kind: "user", grpcCode: GrpcCode.invalidArgument },
   POD_TOO_SMALL: { kind: "user", grpcCode: GrpcCode.invalidArgument },
+  VM_SIZE: { kind: "user", grpcCode: GrpcCode.failedPrecondition },
   HOST_NETWORK: { kind: "user", grpcCode: GrpcCode.invalidArgument },
   // Tasks. The codes are those of containerd-shim-runc-v2.
   TASK_NOT_FOUND: { kind: "user", grpcCode: GrpcCode.notFound },

@@ -12,6 +12,13 @@ export const ShimOptionsSchema = z.strictObject({
   guestDir: z.string().optional(),
   /** Name of a profile in `runtime-shim/sizing/profiles.ts`. */
   sizingProfile: z.enum(["aks-preview", "aks-ga"]).default("aks-preview"),
+  /**
+   * What an Update of the sandbox's task may bring its VM to: processors in sum, and memory. Fixed at the
+   * boot; without them a VM keeps its size. Room for 32 processors costs a guest 9 MiB, room for memory
+   * nothing that could be measured.
+   */
+  maxVcpus: z.int().positive().max(240).optional(),
+  maxMemoryMib: z.int().positive().optional(),
   /** Forces a rung; "auto" takes the best one that the probe proves. */
   hypervisor: z.enum(["auto", "cloud-hypervisor", "qemu"]).default("auto"),
   accel: z.enum(["auto", "kvm", "mshv", "tcg"]).default("auto"),
@@ -66,8 +73,11 @@ export interface VmRecord {
   readonly hypervisorVersion: string;
   readonly accelerator: string;
   readonly network: GuestNetwork;
+  /** As it is now: an Update of the sandbox's task may change both. */
   readonly vcpus: number;
   readonly memoryMib: number;
+  /** How far such an Update may go; absent = nowhere. */
+  readonly most?: { readonly vcpus: number; readonly memoryMib: number };
   /** Line by line arithmetic behind vcpus and memoryMib. */
   readonly sizing: readonly string[];
   /** The VMM's limits on the host; absent where cgroups cannot be written. */

@@ -118,7 +118,7 @@ function formatSandbox(sandbox: SandboxView): string {
     ["Resident", `${Math.round(sandbox.residentBytes / 2 ** 20)} MiB (shim and VMM)`],
     ["VM", vm && `${vm.hypervisor} ${vm.hypervisorVersion} on ${vm.accelerator}, pid ${vm.vmmPid}`],
     ["On the host", vm && hostLimits(vm.cgroup)],
-    ["Size", vm && `${vm.vcpus} vCPU, ${vm.memoryMib} MiB`],
+    ["Size", vm && `${vm.vcpus} vCPU, ${vm.memoryMib} MiB${room(vm)}`],
     ...(vm?.sizing ?? []).map((line) => ["", line] as const),
     ...kataRows(sandbox),
     ["Kernel", vm?.kernelRelease],
@@ -148,6 +148,10 @@ function kataRows({
     ...kata.sizing.map((line) => ["", line] as const),
     ["Kernel", "unknown: Kata's shim does not tell"],
   ];
+}
+
+function room({ most }: VmRecord): string {
+  return most === undefined ? "" : `, at most ${most.vcpus} vCPU and ${most.memoryMib} MiB`;
 }
 
 function hostLimits(cgroup: VmRecord["cgroup"]): string {

@@ -17,6 +17,8 @@ export interface VmmCgroup {
   /** As in /proc/<pid>/cgroup. */
   readonly path: string;
   readonly limits: VmmLimits;
+  /** Throws, with the limits as they were, when the kernel does not take them. */
+  setLimits(limits: VmmLimits): void;
   /** What was made for it, deepest first: for `removeVmmCgroup`. */
   readonly folders: readonly string[];
   /** Moves a process with all its threads; throws when the kernel does not take it. */
@@ -61,9 +63,24 @@ export function createVmmCgroup(
     ? join(root, path, "memory.events")
     : join(root, "memory", path, "memory.oom_control");
   let isUsed = false;
+  let held = limits;
+  const write = (wanted: VmmLimits) => {
+    for (const [file, value] of settings(path, wanted, unified)) writeFileSync(file, value);
+  };
   return {
     path,
-    limits,
+    get limits() {
+      return held;
+    },
+    setLimits(wanted) {
+      try {
+        write(wanted);
+      } catch (error) {
+        write(held);
+        throw error;
+      }
+      held = wanted;
+    },
     folders: [...made].reverse(),
     get isUsed() {
       return isUsed;

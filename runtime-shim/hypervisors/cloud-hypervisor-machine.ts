@@ -4,7 +4,7 @@ import { shimError } from "../errors.ts";
 import { mebibyte, tapOf } from "./command-line/cloud-hypervisor.ts";
 import type { CloudHypervisorClient } from "./control/cloud-hypervisor.ts";
 import type { TapNic, VmShape, VmSpec } from "./hypervisor.ts";
-import { assertGrowth } from "./resize-rules.ts";
+import { assertResizable } from "./resize-rules.ts";
 import type { MachineVerbs } from "./snapshot-rules.ts";
 
 /** `unplug` resolves when the guest has let go of the device. */
@@ -19,7 +19,7 @@ export function createMachineVerbs(
   return {
     isChanged: () => nics.size > 0 || now.vcpus !== spec.vcpus || now.memoryMib !== spec.memoryMib,
     async resize({ vcpus, memoryMib }) {
-      assertGrowth(now, { vcpus, memoryMib }, spec);
+      assertResizable(now, { vcpus, memoryMib }, spec);
       await api.put("vm.resize", { desired_vcpus: vcpus, desired_ram: memoryMib * mebibyte });
       now = { vcpus, memoryMib };
     },

@@ -96,7 +96,8 @@ export interface RunningVm {
   detachNic(mac: string): Promise<void>;
   /**
    * Grows the VM; the guest's agent takes what is new into use. Memory comes in steps of
-   * `memoryStepMib`. Rejects with VMM_CONTROL for what it has no room for and for less than it has.
+   * `memoryStepMib` and stays. Cloud Hypervisor takes processors back, once the guest lets go of them.
+   * Rejects with VM_SIZE for what it has no room for and for what is not taken back.
    */
   resize(shape: VmShape): Promise<void>;
   /** Stops the guest's clock and vCPUs; the agent does not answer until `resume`. */

@@ -6,7 +6,7 @@ import { pluggedBus } from "./command-line/qemu.ts";
 import type { QmpClient } from "./control/qemu.ts";
 import type { TapNic, VmShape, VmSpec } from "./hypervisor.ts";
 import { type PciSlots, slotAddress } from "./pci-slots.ts";
-import { assertGrowth } from "./resize-rules.ts";
+import { assertProcessorsStay, assertResizable } from "./resize-rules.ts";
 import type { MachineVerbs } from "./snapshot-rules.ts";
 
 const mebibyte = 1 << 20;
@@ -60,7 +60,10 @@ export function createMachineVerbs(
   return {
     isChanged: () => nics.size > 0 || now.vcpus !== spec.vcpus || now.memoryMib !== spec.memoryMib,
     async resize(wanted) {
-      assertGrowth(now, wanted, spec);
+      assertResizable(now, wanted, spec);
+      // Asked to, the guest lets go of one; QEMU 7.2 then never tells of it in software, and aborts at the
+      // next that is plugged.
+      assertProcessorsStay(now, wanted, "QEMU");
       if (wanted.memoryMib > now.memoryMib) await plugMemory(wanted.memoryMib - now.memoryMib);
       if (wanted.vcpus > now.vcpus) await plugProcessors(wanted.vcpus - now.vcpus);
     },

@@ -7,7 +7,7 @@ import { z } from "zod";
 import { messageOf } from "../../common/errors.ts";
 import { OptionsSchema } from "../../proto/containerd/gen/runtime_options_pb.js";
 import { shimError } from "../errors.ts";
-import type { Spec } from "../oci/spec.ts";
+import type { Spec, SpecResources } from "../oci/spec.ts";
 import { type ShimOptions, ShimOptionsSchema } from "../shim-options.ts";
 import { type PodLimits, podLimitsFromAnnotations } from "../sizing/vm-size.ts";
 import type { Task } from "./tasks.ts";
@@ -22,7 +22,11 @@ export function taskKind(spec: Spec): Task["kind"] {
 /** A sandbox is sized by its annotations, a single container by its own limits. */
 export function podLimits(spec: Spec): PodLimits {
   if (taskKind(spec) === "sandbox") return podLimitsFromAnnotations(spec.annotations ?? {});
-  const { cpu, memory } = spec.linux?.resources ?? {};
+  return limitsOf(spec.linux?.resources ?? {});
+}
+
+/** What is not named is left out; a quota of -1 takes a limit away. */
+export function limitsOf({ cpu, memory }: SpecResources): PodLimits {
   return {
     ...(cpu?.quota ? { cpuQuotaUs: cpu.quota } : {}),
     ...(cpu?.period ? { cpuPeriodUs: cpu.period } : {}),

@@ -2,7 +2,7 @@
  * A sandbox: one VM, its guest, its tap and sockets. Made once by `bootSandbox`; `stop` may be called
  * from anywhere and any number of times and leaves nothing outside the bundle.
  */
-import { readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "../../common/errors.ts";
@@ -17,11 +17,10 @@ import {
 } from "../confinement/vmm-cgroup.ts";
 import { makeSocketFolder, type VmmPlace, vmmPlace } from "../confinement/vmm-place.ts";
 import { createRootfsCache, type RootfsCache } from "../disks/rootfs-cache.ts";
-import { shimError } from "../errors.ts";
 import type { GuestClient, GuestListener } from "../guest-client/client.ts";
 import { type DialServer, joinPort, startDialServer } from "../guest-client/dial-server.ts";
 import { findGuestFiles } from "../hypervisors/guest-files.ts";
-import type { Accelerator, Disk, Nic, RunningVm } from "../hypervisors/hypervisor.ts";
+import type { Accelerator, Disk, Nic, RunningVm, VmShape } from "../hypervisors/hypervisor.ts";
 import { chooseHypervisor, type HypervisorChoice } from "../hypervisors/registry.ts";
 import type { PodInterface } from "../network/interface.ts";
 import { createPodListeners, type PodListeners } from "../network/pod-listeners.ts";
@@ -35,6 +34,8 @@ import { wantsSharedFolders } from "../volumes/volume-annotations.ts";
 import { type BootedGuest, bootGuest } from "./boot-guest.ts";
 import { writeVmRecord } from "./bundle-files.ts";
 import { clockIntervalMs, keepGuestClock } from "./guest-clock.ts";
+import { assertHostMemory } from "./host-memory.ts";
+import { createSandboxSize, roomFor, type SandboxSize } from "./sandbox-size.ts";
 import {
   consoleLogFile,
   type ShimState,
@@ -47,6 +48,7 @@ import {
 export interface Sandbox {
   readonly guest: GuestClient;
   readonly vmmPid: number;
+  /** As it is now. */
   readonly record: VmRecord;
   /** Where its containers' root file systems are packed. */
   readonly roots: RootfsCache;
@@ -56,6 +58,8 @@ export interface Sandbox {
   addImageDisk(disk: Disk, fsType: "erofs"): Promise<void>;
   addWritableDisk(disk: Disk): Promise<void>;
   removeDisk(serial: string): Promise<void>;
+  /** Gives the VM the size for other limits; those that are not named stay. */
+  resize: SandboxSize["resize"];
   /** Resolves when the VM is gone. `reason` is absent when `stop` ended it. */
   readonly ended: Promise<{ readonly reason?: string }>;
   stop(how?: "kill" | "shutdown"): Promise<void>;
@@ -87,7 +91,9 @@ const vmmOverheadMib = { hardware: 192, software: 320 };
 /** Rejects with the reason in words; nothing is left behind then. */
 export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
   const { state, options, log } = input;
-  const size = sizeVm(sizingProfiles[options.sizingProfile], input.limits);
+  const profile = sizingProfiles[options.sizingProfile];
+  const size = sizeVm(profile, input.limits);
+  const most = roomFor(size, options);
   const guestDir = options.guestDir ?? userPaths().guest;
   const files = findGuestFiles(guestDir);
   const probeCacheDir = options.probeCacheDir ?? guestDir;
@@ -110,6 +116,7 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
       id: state.groupId,
       vcpus: size.vcpus,
       memoryMib: size.memoryMib,
+      ...(most === undefined ? {} : { most }),
       accelerator,
       sharedMemory,
       kernel: files.kernel,
@@ -144,14 +151,19 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
       ...{ folder: join(state.bundle, sharedFolderName), socket: sockets.folder },
     });
     undo.unshift(() => volumes.close());
-    const record = vmRecord(vm, booted, choice, size, input, { cgroup, place });
+    const record = vmRecord(vm, booted, choice, size, input, { cgroup, place, most });
     writeVmRecord(state.bundle, record);
+    const sandboxSize = createSandboxSize({
+      ...{ vm, guest: booted.guest, cgroup, profile, overheadMib, record, log },
+      limits: input.limits,
+      save: (changed) => writeVmRecord(state.bundle, changed),
+    });
     log.info({ record }, "sandbox booted");
     const roots = createRootfsCache({
       folder: options.rootfsCacheDir ?? userPaths().rootfs,
       maxBytes: options.rootfsCacheMib * 2 ** 20,
     });
-    return createSandbox(vm, booted.guest, record, roots, volumes, cgroup, undo, dial);
+    return createSandbox(vm, booted.guest, sandboxSize, roots, volumes, cgroup, undo, dial);
   } catch (error) {
     for (const step of undo) await step().catch(() => {});
     throw error;
@@ -161,7 +173,7 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
 function createSandbox(
   vm: RunningVm,
   guest: GuestClient,
-  record: VmRecord,
+  size: SandboxSize,
   roots: RootfsCache,
   volumes: SandboxVolumes,
   cgroup: VmmCgroup | undefined,
@@ -214,7 +226,10 @@ function createSandbox(
   return {
     guest,
     vmmPid: vm.pid,
-    record,
+    get record() {
+      return size.record;
+    },
+    resize: size.resize,
     roots,
     volumes,
     ended,
@@ -330,7 +345,12 @@ function vmRecord(
   {
     cgroup,
     place,
-  }: { readonly cgroup?: VmmCgroup | undefined; readonly place?: VmmPlace | undefined },
+    most,
+  }: {
+    readonly cgroup: VmmCgroup | undefined;
+    readonly place: VmmPlace | undefined;
+    readonly most: VmShape | undefined;
+  },
 ): VmRecord {
   return {
     ...(cgroup?.isUsed ? { cgroup: { path: cgroup.path, ...cgroup.limits } } : {}),
@@ -340,6 +360,7 @@ function vmRecord(
     network: options.network,
     vcpus: size.vcpus,
     memoryMib: size.memoryMib,
+    ...(most === undefined ? {} : { most }),
     sizing: size.lines,
     vmmPid: vm.pid,
     vmmUid: place?.uid ?? process.getuid?.() ?? 0,
@@ -352,18 +373,6 @@ function vmRecord(
     dialSocket: socketPaths(state.socketPrefix).dial,
     argv: vm.argv,
   };
-}
-
-/** Guest memory is taken as it is touched, so this catches only what can never fit. */
-function assertHostMemory(neededMib: number): void {
-  const match = /^MemAvailable:\s+(\d+) kB/m.exec(readFileSync("/proc/meminfo", "utf8"));
-  const availableMib = Math.floor(Number(match?.[1] ?? Number.MAX_SAFE_INTEGER) / 1024);
-  if (neededMib <= availableMib) return;
-  throw shimError(
-    "HOST_MEMORY",
-    `the sandbox's VM needs ${neededMib} MiB and this machine has ${availableMib} MiB available`,
-    { hint: "lower the pod's memory limits or delete other pods" },
-  );
 }
 
 /** The user's folders; under containerd there may be no HOME in the environment. */

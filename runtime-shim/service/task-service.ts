@@ -14,6 +14,7 @@ import { LinuxResourcesSchema, ProcessSchema, readSpec } from "../oci/spec.ts";
 import type { CallContext, ServiceHandlers } from "../ttrpc/server.ts";
 import { createContainer, startFailureStatus } from "./container.ts";
 import {
+  limitsOf,
   networkNamespace,
   optionsJson,
   parseOptions,
@@ -264,9 +265,10 @@ export function createTaskService(dependencies: {
     async update({ id, resources }) {
       const task = tasks.get(id);
       assertVerb("update", task.first.state, "a task");
-      if (task.container === undefined) throw notSimulated("changing the size of a running VM");
       const parsed = LinuxResourcesSchema.parse(parseJson(resources?.value, "resources"));
-      await needSandbox().guest.request("update", [[1, id], ...resourceFields(parsed)]);
+      // A sandbox without a process is its VM.
+      if (task.container === undefined) await needSandbox().resize(limitsOf(parsed));
+      else await needSandbox().guest.request("update", [[1, id], ...resourceFields(parsed)]);
       return {};
     },
 

@@ -69,6 +69,8 @@ const mebibyte = 1 << 20;
 let state: "NotCreated" | "Created" | "Running" | "Paused" | "Shutdown" = "NotCreated";
 let config: VmConfig | undefined;
 let vm: RunningVm | undefined;
+/** Of the guest that QEMU plays. */
+let vcpus = 0;
 /** How each plugged device is taken out. */
 const devices = new Map<string, () => Promise<void> | undefined>();
 
@@ -135,7 +137,9 @@ const verbs: Record<string, (body: unknown) => Promise<unknown> | unknown> = {
   "vm.resize": async (body) => {
     if (state !== "Running") throw new Refusal(500, `The VM is ${state}, not Running`);
     const { desired_vcpus, desired_ram } = body as { desired_vcpus: number; desired_ram: number };
-    await vm?.resize({ vcpus: desired_vcpus, memoryMib: desired_ram / mebibyte });
+    // Fewer processors are asked of the guest, after the answer; QEMU cannot play that.
+    vcpus = Math.max(vcpus, desired_vcpus);
+    await vm?.resize({ vcpus, memoryMib: desired_ram / mebibyte });
   },
   "vm.remove-device": (body) => {
     const { id } = body as { id: string };
@@ -162,6 +166,7 @@ function folderOf(url: string): string {
 
 async function boot(machine: VmConfig, snapshot?: string): Promise<void> {
   const { cpus, memory, payload, net, vsock } = machine;
+  vcpus = cpus.boot_vcpus;
   const nic = net?.[0];
   const qemu = createQemu({ log: silentLogger });
   const spec: VmSpec = {
