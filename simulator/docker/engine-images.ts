@@ -31,6 +31,9 @@ export interface EngineImages {
   ensurePause(): Promise<string>;
 }
 
+/** Lends the folder that the image's files are in: only an image that the engine lacks needs it. */
+type Source = (use: (folder: string) => Promise<void>) => Promise<void>;
+
 export function createEngineImages(
   engine: DockerEngine,
   store: ImageStore,
@@ -39,35 +42,33 @@ export function createEngineImages(
   const running = new Map<string, Promise<string>>();
 
   /** Several containers at once hand an image over once. */
-  function once(digest: string, folder: string, members: readonly string[]): Promise<string> {
+  function once(digest: string, members: readonly string[], source: Source): Promise<string> {
     const current = running.get(digest);
     if (current !== undefined) return current;
-    const work = handOver(digest, folder, members).finally(() => running.delete(digest));
+    const work = handOver(digest, members, source).finally(() => running.delete(digest));
     running.set(digest, work);
     return work;
   }
 
-  async function handOver(digest: string, folder: string, members: readonly string[]) {
+  async function handOver(digest: string, members: readonly string[], source: Source) {
     const name = `${repository}:${digest.replace(/^sha256:/, "")}`;
     if (await engine.hasImage(name)) return name;
-    const tar = Readable.from(tarOf(folder, members), { objectMode: false });
-    await engine.importImage(name, tar, { [imageLabel]: digest });
+    await source(async (folder) => {
+      const tar = Readable.from(tarOf(folder, members), { objectMode: false });
+      await engine.importImage(name, tar, { [imageLabel]: digest });
+    });
     return name;
   }
 
   return {
     async ensure(id) {
       const { rootfs } = store.content(id);
-      if (rootfs !== undefined) return once(id, rootfs, ["."]);
       // Without root the store holds no unpacked image.
-      const folder = await mkdtemp(join(tmpdir(), "katasim-image-"));
-      try {
-        const root = join(folder, "root");
-        await extract(await store.erofs(id), root);
-        return await once(id, root, ["."]);
-      } finally {
-        await rm(folder, { recursive: true, force: true });
-      }
+      const source: Source =
+        rootfs === undefined
+          ? async (use) => withExtracted(await store.erofs(id), use)
+          : (use) => use(rootfs);
+      return once(id, ["."], source);
     },
     async ensurePause() {
       const folder = join(paths.guest, "pause");
@@ -78,20 +79,29 @@ export function createEngineImages(
         });
       });
       const digest = createHash("sha256").update(program).digest("hex");
-      return once(`sha256:${digest}`, folder, ["pause"]);
+      return once(`sha256:${digest}`, ["pause"], (use) => use(folder));
     },
   };
 }
 
-async function extract(erofs: string, target: string): Promise<void> {
-  const args = [`--extract=${target}`, "--preserve-perms", erofs];
-  const result = await runCommand("fsck.erofs", args, { timeoutMs: extractTimeoutMs });
-  if (result.ok) return;
-  throw runtimeError(
-    "CONTAINER_CREATE_FAILED",
-    `the image cannot be handed to Docker Engine: ${result.stderr}`,
-    result.missing ? { hint: "Install the Debian package erofs-utils." } : {},
-  );
+/** The folder is gone when the callback is done. */
+async function withExtracted(erofs: string, use: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "katasim-image-"));
+  try {
+    const root = join(folder, "root");
+    const args = [`--extract=${root}`, "--preserve-perms", erofs];
+    const result = await runCommand("fsck.erofs", args, { timeoutMs: extractTimeoutMs });
+    if (!result.ok) {
+      throw runtimeError(
+        "CONTAINER_CREATE_FAILED",
+        `the image cannot be handed to Docker Engine: ${result.stderr}`,
+        result.missing ? { hint: "Install the Debian package erofs-utils." } : {},
+      );
+    }
+    await use(root);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 /**
