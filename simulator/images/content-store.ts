@@ -53,6 +53,9 @@ export function createContentStore({ folder, unprivileged }: ContentStoreOptions
   const erofsPath = (id: string) =>
     unprivileged ? join(folderOf(id), packedName) : join(content, `${hexOf(id)}.erofs`);
 
+  /** The image's content itself: where this is, the image is. */
+  const whole = unprivileged ? erofsPath : accounts;
+
   /** One maker per key in this process; other processes are kept apart by rename. */
   function once(key: string, make: () => Promise<void>): Promise<void> {
     const current = running.get(key);
@@ -77,13 +80,15 @@ export function createContentStore({ folder, unprivileged }: ContentStoreOptions
   }
 
   async function add(id: string, layout: string): Promise<void> {
-    if (existsSync(accounts(id))) return;
+    if (existsSync(whole(id))) return;
     await once(`add ${id}`, () =>
       withScratch(async (path) => {
         const target = join(path, "image");
         await mkdir(target);
         await (unprivileged ? pack : unpack)(layout, target);
         await mkdir(content, { recursive: true, mode: 0o700 });
+        // Left by a removal that was killed.
+        if (existsSync(folderOf(id)) && !existsSync(whole(id))) await remove(id);
         await renameUnlessThere(target, folderOf(id));
       }),
     );
@@ -91,7 +96,8 @@ export function createContentStore({ folder, unprivileged }: ContentStoreOptions
 
   async function erofs(id: string): Promise<string> {
     const path = erofsPath(id);
-    if (!existsSync(path)) {
+    // Only an unpacked root can be packed again.
+    if (!unprivileged && !existsSync(path)) {
       await once(`erofs ${id}`, () =>
         withScratch(async (aside) => {
           const file = join(aside, "image.erofs");
@@ -135,7 +141,7 @@ export function createContentStore({ folder, unprivileged }: ContentStoreOptions
   }
 
   return {
-    has: (id) => existsSync(accounts(id)),
+    has: (id) => existsSync(whole(id)),
     rootfs: (id) => (unprivileged ? undefined : accounts(id)),
     accounts,
     erofs,

@@ -283,6 +283,17 @@ describe.skipIf(!usable)("image service without root", () => {
     expect(lstatSync(join(root, "dir/link")).isSymbolicLink()).toBe(true);
   });
 
+  it("has no image whose packed file is gone, and packs it anew", async () => {
+    const name = `${registry.host}/team/app:v1`;
+    const { id } = await images.pull(name);
+    const packed = await images.erofs(id);
+    const before = readFileSync(packed);
+    rmSync(packed);
+    await expect(images.erofs(id)).rejects.toMatchObject({ code: "IMAGE_NOT_FOUND" });
+    expect((await images.pull(name)).id).toBe(id);
+    expect(readFileSync(await images.erofs(id)).equals(before)).toBe(true);
+  });
+
   it("knows an image's accounts", async () => {
     const image = await images.importBuiltin();
     const { accounts } = images.content(image?.id ?? "");
