@@ -1,13 +1,11 @@
 // Trusted pods in a genuine Docker Engine, beside a sandboxed one: genuine kubectl sees no difference.
-import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
 import { release } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Dockerd, dockerdObstacle, startDockerd } from "../support/dockerd.ts";
-import { kubectlBinary } from "../support/kubectl.ts";
 import { applyReady, deletePods, idle, pod, previewClass, waitReady } from "../support/pods.ts";
+import { throughPortForward } from "../support/port-forward.ts";
 import { type Simulator, startSimulator } from "../support/start-simulator.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
@@ -41,7 +39,6 @@ describe("trusted pods in Docker Engine", () => {
   let dockerd: Dockerd;
   let simulator: Simulator;
   let machineName: string;
-  const started: ChildProcess[] = [];
   const exec = async (name: string, ...command: readonly string[]) =>
     (await simulator.kubectl.ok(["exec", name, "--", ...command])).trim();
   const statusOf = async (name: string) =>
@@ -70,7 +67,6 @@ describe("trusted pods in Docker Engine", () => {
     machineName = first?.Labels["io.katasim.instance"] ?? "";
   });
   afterAll(async () => {
-    for (const child of started) child.kill("SIGKILL");
     try {
       await simulator?.[Symbol.asyncDispose]();
       expect(await dockerd.leftOf(machineName)).toEqual([]);
@@ -124,27 +120,7 @@ describe("trusted pods in Docker Engine", () => {
   });
 
   it("are reached through port-forward", async () => {
-    const child = spawn(
-      kubectlBinary(),
-      [`--kubeconfig=${simulator.kubeconfig}`, "port-forward", "pod/trusted", ":8080"],
-      { stdio: ["ignore", "pipe", "pipe"] },
-    );
-    started.push(child);
-    let output = "";
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.on("data", (chunk: Buffer) => {
-        output += chunk.toString("utf8");
-      });
-    }
-    const port = await waitUntil(() => /127\.0\.0\.1:(\d+) ->/.exec(output)?.[1], {
-      what: "kubectl port-forward to listen",
-      describe: () => output,
-    });
-    const answer = await waitUntil(async () => (await readAll(Number(port))) || undefined, {
-      what: "an answer through the forwarded port",
-    });
-    expect(answer).toBe("served\n");
-    child.kill("SIGINT");
+    expect(await throughPortForward(simulator, { pod: "trusted" })).toBe("served\n");
   });
 
   it("outlive kill -9 of katasim, and not a line of their log is lost or doubled", async () => {
@@ -186,16 +162,3 @@ describe("trusted pods in Docker Engine", () => {
     expect(await dockerd.leftOf(machineName)).toEqual([]);
   });
 });
-
-/** All bytes of one connection; empty when nobody listens yet. */
-function readAll(port: number): Promise<string> {
-  return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1");
-    let text = "";
-    socket.on("data", (chunk: Buffer) => {
-      text += chunk.toString("utf8");
-    });
-    socket.once("error", () => resolve(""));
-    socket.once("close", () => resolve(text));
-  });
-}

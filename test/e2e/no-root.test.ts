@@ -1,15 +1,12 @@
 // The main job without root: a plain user's katasim, kubectl and micro-VMs; then the same network as root.
-import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync, readFileSync, statSync } from "node:fs";
-import { connect } from "node:net";
 import { release } from "node:os";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { vmTestObstacle } from "../support/guest-image.ts";
-import { kubectlBinary } from "../support/kubectl.ts";
 import { makePlainUser, type PlainUser, plainUserObstacle } from "../support/plain-user.ts";
 import { applyReady, deletePods, idle, pod, previewClass, waitReady } from "../support/pods.ts";
+import { throughPortForward } from "../support/port-forward.ts";
 import { makeSimulator, type Simulator, startSimulator } from "../support/start-simulator.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
@@ -50,41 +47,6 @@ const untrusted = (fsGroup?: number) =>
       ],
     },
   });
-
-/** What a connection to the forwarded port is answered; the forwarding ends with it. */
-async function throughPortForward(
-  simulator: Simulator,
-  name: string,
-  prefix: readonly string[] = [],
-): Promise<string> {
-  const [file = "", ...before] = [...prefix, kubectlBinary()];
-  const args = [`--kubeconfig=${simulator.kubeconfig}`, "port-forward", `pod/${name}`, ":8080"];
-  const child: ChildProcess = spawn(file, [...before, ...args], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  try {
-    let said = "";
-    for (const output of [child.stdout, child.stderr]) {
-      output?.on("data", (chunk: Buffer) => {
-        said += chunk.toString("utf8");
-      });
-    }
-    const port = await waitUntil(() => /127\.0\.0\.1:(\d+) ->/.exec(said)?.[1], {
-      what: "the forwarding",
-      describe: () => said,
-    });
-    return await waitUntil(
-      async () => {
-        // The server takes one connection at a time and is away between two.
-        const answer = await text(connect(Number(port), "127.0.0.1"));
-        return answer === "" ? undefined : answer;
-      },
-      { what: "an answer", describe: () => said },
-    );
-  } finally {
-    child.kill("SIGKILL");
-  }
-}
 
 describe.skipIf(obstacle !== undefined)("a user without root", () => {
   let user: PlainUser;
@@ -142,7 +104,9 @@ describe.skipIf(obstacle !== undefined)("a user without root", () => {
   });
 
   it("forwards a port", async () => {
-    expect(await throughPortForward(simulator, "untrusted", user.prefix)).toBe("pong\n");
+    expect(await throughPortForward(simulator, { pod: "untrusted", prefix: user.prefix })).toBe(
+      "pong\n",
+    );
   });
 
   it("gives volumes and files the owners they have on a node", async () => {
@@ -212,7 +176,7 @@ describe.skipIf(obstacle !== undefined)("root with --network user", () => {
 
   it("reaches both pods by port-forward", async () => {
     for (const name of ["untrusted", "trusted"]) {
-      expect(await throughPortForward(simulator, name)).toBe("pong\n");
+      expect(await throughPortForward(simulator, { pod: name })).toBe("pong\n");
     }
   });
 

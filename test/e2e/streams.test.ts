@@ -2,11 +2,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { kubectlBinary } from "../support/kubectl.ts";
 import { applyReady, idle, pod, previewClass, waitFor } from "../support/pods.ts";
+import { throughPortForward } from "../support/port-forward.ts";
 import { type Simulator, startSimulator } from "../support/start-simulator.ts";
 import { openTerminal } from "../support/terminal.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -127,28 +127,8 @@ describe.each([
       "-c",
       "(while :; do echo served | nc -l -N 127.0.0.1 8080 || sleep 0.2; done) >/dev/null 2>&1 &",
     ]);
-    const child = spawn(
-      kubectlBinary(),
-      [`--kubeconfig=${simulator.kubeconfig}`, "port-forward", "pod/box", ":8080"],
-      {
-        stdio: ["ignore", "pipe", "pipe"],
-        env: { ...process.env, KUBECTL_PORT_FORWARD_WEBSOCKETS: ws },
-      },
-    );
-    started.push(child);
-    let output = "";
-    child.stdout.on("data", (chunk: Buffer) => {
-      output += chunk.toString("utf8");
-    });
-    const port = await waitUntil(() => /127\.0\.0\.1:(\d+) ->/.exec(output)?.[1], {
-      what: "kubectl port-forward to listen",
-      describe: () => output,
-    });
-    const answer = await waitUntil(async () => (await readAll(Number(port))) || undefined, {
-      what: "an answer through the forwarded port",
-    });
-    expect(answer).toBe("served\n");
-    child.kill("SIGINT");
+    const env = { KUBECTL_PORT_FORWARD_WEBSOCKETS: ws };
+    expect(await throughPortForward(simulator, { pod: "box", env })).toBe("served\n");
   });
 
   it("follows logs and shows those of an ended container", async () => {
@@ -211,15 +191,3 @@ describe.each([
     expect(outcome.exitCode).toBe(0);
   });
 });
-
-function readAll(port: number): Promise<string> {
-  return new Promise((resolve) => {
-    let text = "";
-    const socket = connect(port, "127.0.0.1");
-    socket.on("data", (chunk: Buffer) => {
-      text += chunk.toString("utf8");
-    });
-    socket.on("error", () => resolve(text));
-    socket.on("close", () => resolve(text));
-  });
-}
