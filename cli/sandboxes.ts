@@ -6,7 +6,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Paths } from "../common/paths.ts";
 import { identityOf } from "../common/process/process-identity.ts";
+import { mergeTimelines, type TimedStep } from "../common/timeline.ts";
 import { readExitReason, readVmRecord, type VmRecord } from "../runtime-shim/index.ts";
+import { readPodTimeline } from "../simulator/pods/pod-timeline.ts";
 import {
   builtinHandlers,
   openRuntimeRecords,
@@ -39,6 +41,8 @@ export interface SandboxView {
   readonly kata: SandboxRecord["kata"];
   /** Its VMM, as Kata's shim tells. */
   readonly kataVmmPid: number | undefined;
+  /** How its start went: what the agent, the runtime and the shim wrote down, in one row. */
+  readonly timeline: readonly TimedStep[];
 }
 
 /** Newest last; empty when the instance was never started. */
@@ -116,6 +120,11 @@ function viewOf(paths: Paths, record: SandboxRecord): SandboxView {
     vm,
     kata: record.kata,
     kataVmmPid,
+    timeline: mergeTimelines(
+      readPodTimeline(paths, record.spec.podUid, record.id),
+      record.timeline ?? [],
+      vm?.timeline ?? [],
+    ),
   };
 }
 

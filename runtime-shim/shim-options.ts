@@ -4,6 +4,7 @@
  * Without options (plain `ctr run`) every field has a default.
  */
 import { z } from "zod";
+import type { TimelineStep } from "../common/timeline.ts";
 import { egressChoices } from "./hypervisors/hypervisor.ts";
 import { type GuestNetwork, networkChoices, requirements } from "./hypervisors/ladder.ts";
 
@@ -95,6 +96,8 @@ export interface VmRecord {
   readonly startKind: "cold";
   /** Milliseconds from exec of the VMM to the agent's first answer. */
   readonly bootMs: number;
+  /** How its start went, as the shim sees it; absent from shims of an earlier version. */
+  readonly timeline?: readonly TimelineStep[];
   readonly consoleLog: string;
   /**
    * Unix socket for connections into the pod's network, in hybrid-vsock style: the client writes

@@ -1,11 +1,12 @@
 /** `katasim sandbox list|show|console`: the pods' sandboxes as the node's records and shims know them. */
 import type { Command } from "commander";
+import type { TimedStep } from "../../common/timeline.ts";
 import type { VmRecord } from "../../runtime-shim/index.ts";
 import { cliError } from "../errors.ts";
 import { interruptSignal } from "../interrupts.ts";
 import { printLog } from "../log-follower.ts";
 import { cliObject } from "../output/objects.ts";
-import { type Column, humanDuration } from "../output/table.ts";
+import { type Column, formatTable, humanDuration } from "../output/table.ts";
 import { type Bind, withOutput } from "../program.ts";
 import type { SandboxView } from "../sandboxes.ts";
 
@@ -39,6 +40,13 @@ const columns: readonly Column<SandboxView>[] = [
   { head: "REASON", cell: (sandbox) => sandbox.reason, wide: true },
 ];
 
+const timelineColumns: readonly Column<TimedStep>[] = [
+  { head: "STEP", cell: ({ step, about }) => (about === undefined ? step : `${step} (${about})`) },
+  { head: "SINCE FIRST", cell: ({ sinceFirstMs }) => `${sinceFirstMs.toFixed(1)} ms` },
+  { head: "SINCE BEFORE", cell: ({ sinceBeforeMs }) => `${sinceBeforeMs.toFixed(1)} ms` },
+  { head: "AT", cell: ({ atMs }) => new Date(atMs).toISOString(), wide: true },
+];
+
 /** Loaded on use: records and protobuf messages would slow down `--help`. */
 const sandboxes = () => import("../sandboxes.ts");
 
@@ -62,11 +70,17 @@ export function addSandbox(program: Command, bind: Bind): void {
 
   const show = withOutput(group.command("show"))
     .description("one sandbox: sizing, processes, files, command line")
-    .argument("<sandbox>", "sandbox id (a unique beginning will do) or pod name");
+    .argument("<sandbox>", "sandbox id (a unique beginning will do) or pod name")
+    .option("--timeline", "how its start went, step by step (-o json always has it)");
   bind(show, async (context) => {
+    const { timeline } = show.opts<{ timeline?: boolean }>();
     const { findSandbox } = await sandboxes();
     const sandbox = await findSandbox(context.paths, show.args[0] ?? "");
-    context.printObject(cliObject("Sandbox", sandbox), () => formatSandbox(sandbox));
+    context.printObject(cliObject("Sandbox", sandbox), () =>
+      timeline
+        ? formatTable(timelineColumns, sandbox.timeline, { headers: context.headers })
+        : formatSandbox(sandbox),
+    );
     return 0;
   });
 

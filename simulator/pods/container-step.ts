@@ -49,6 +49,7 @@ export async function startContainer(
     record.waiting.set(name, found.waiting);
     return found.retryAfterMs;
   }
+  record.timeline.reach("image present", name);
   const failed = (reason: string, message: string): number => {
     say("Warning", "Failed", `Error: ${message}`);
     record.waiting.set(name, { reason, message });
@@ -85,6 +86,7 @@ export async function startContainer(
   } catch (error) {
     return failed(reasonOf(error, "CreateContainerError"), withHint(error));
   }
+  record.timeline.reach("container created", name);
   say("Normal", "Created", `Created container: ${name}`);
   try {
     await deps.runtime.startContainer(created.id);
@@ -93,6 +95,7 @@ export async function startContainer(
     await noteFailedStart(record, created, message, deps);
     return failed(reasonOf(error, "RunContainerError"), message);
   }
+  record.timeline.reach("container started", name);
   record.waiting.delete(name);
   say("Normal", "Started", `Started container ${name}`);
   return undefined;

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import type { Paths } from "../../common/paths.ts";
 import type { PodObject } from "../objects.ts";
 
-type PodPaths = Pick<Paths, "pods" | "podLogs">;
+export type PodPaths = Pick<Paths, "pods" | "podLogs">;
 
 export function podFolder(paths: PodPaths, uid: string): string {
   return join(paths.pods, uid);

@@ -58,6 +58,7 @@ export function createPodManager(deps: PodDependencies): PodManager {
       if (record === undefined || stopping.signal.aborted) return undefined;
       if (!record.ended && !isLeaving(record)) objects.follow(record.pod);
       const again = await syncPod(record, deps, stopping.signal);
+      await saveTimeline(record);
       await refreshVolumes(record);
       if (record.ended || isLeaving(record)) objects.forget(uid);
       if (record.gone && record.cleaned) records.delete(uid);
@@ -84,6 +85,15 @@ export function createPodManager(deps: PodDependencies): PodManager {
       .refresh(record.pod, podFacts(deps, record.sandbox.ip))
       .catch((error: unknown) =>
         log.warn({ pod: record.pod.metadata.name, error: messageOf(error) }, "volumes are stale"),
+      );
+  };
+
+  const saveTimeline = async ({ uid, pod, timeline, sandbox, ...record }: PodRecord) => {
+    if (sandbox === undefined || record.ended || record.cleaned) return;
+    await timeline
+      .save(deps.paths, uid, sandbox.id)
+      .catch((error: unknown) =>
+        log.warn({ pod: pod.metadata.name, error: messageOf(error) }, "timeline not written"),
       );
   };
 

@@ -17,6 +17,7 @@ import {
 } from "./pod-containers.ts";
 import type { PodDependencies } from "./pod-dependencies.ts";
 import type { Waiting } from "./pod-status.ts";
+import { createPodTimeline, type PodTimeline } from "./pod-timeline.ts";
 import { terminationMessage } from "./termination-message.ts";
 
 export interface PodRecord {
@@ -34,6 +35,7 @@ export interface PodRecord {
   readonly startedAtMs: number;
   readonly waiting: Map<string, Waiting>;
   history: EndHistory | undefined;
+  readonly timeline: PodTimeline;
   /** Of the newest look at the runtime. */
   sandbox: SandboxStatus | undefined;
   views: readonly ContainerView[];
@@ -68,6 +70,7 @@ export function createPodRecord(pod: PodObject, nowMs: number): PodRecord {
     startedAtMs: startTime === undefined ? nowMs : Date.parse(startTime),
     waiting: new Map(),
     history: undefined,
+    timeline: createPodTimeline(),
     sandbox: undefined,
     views: specContainers(pod),
     nextSandboxAttempt: 0,

@@ -51,6 +51,7 @@ export async function createSandbox(
     await removeSandboxes(seen.sandboxes, deps);
     record.sandbox = undefined;
     record.waiting.clear();
+    record.timeline.restart();
   }
   const mountRetryMs = await setUpVolumes(record, deps);
   if (mountRetryMs !== undefined) {
@@ -61,6 +62,7 @@ export async function createSandbox(
   try {
     const handler = await handlerOf(record, deps);
     const spec = await sandboxSpec(record);
+    record.timeline.reach("start slot");
     sandbox = await deps.runtime.runSandbox(handler, spec, record.interrupt.signal);
   } catch (error) {
     record.interrupt.signal.throwIfAborted();

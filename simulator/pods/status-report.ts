@@ -26,6 +26,7 @@ export async function report(
       { type: "application/strategic-merge-patch+json", subresource: "status" },
     );
     record.sentStatus = status;
+    if (status.phase === "Running") record.timeline.finish();
     // Ahead of the watch, whose older events are then ignored: conditions build on what is stored.
     record.pod = stored;
   } catch (error) {

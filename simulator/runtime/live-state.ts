@@ -1,4 +1,5 @@
 /** Sandboxes and containers as they are now: the stored record plus what only a live process has. */
+import { stepNow } from "../../common/timeline.ts";
 import type { ContainerIo } from "./container-io.ts";
 import { runtimeError } from "./errors.ts";
 import type { ContainerRecord, RuntimeRecords, SandboxRecord } from "./records.ts";
@@ -39,6 +40,8 @@ export interface LiveState {
   addContainer(record: ContainerRecord): LiveContainer;
   /** Stores first, so that a crash between the two loses nothing. */
   updateSandbox(sandbox: LiveSandbox, change: Partial<SandboxRecord>): void;
+  /** The same write also says that a step of the sandbox's start was reached. */
+  reachStep(sandbox: LiveSandbox, step: string, change: Partial<SandboxRecord>): void;
   updateContainer(container: LiveContainer, change: Partial<ContainerRecord>): void;
   dropSandbox(id: string): void;
   dropContainer(id: string): void;
@@ -91,6 +94,13 @@ export function createLiveState(records: RuntimeRecords): LiveState {
     return found;
   }
 
+  function updateSandbox(live: LiveSandbox, change: Partial<SandboxRecord>): void {
+    const record = { ...live.record, ...change };
+    // A late report must not bring a removed sandbox back.
+    if (sandboxes.get(record.id) === live) records.putSandbox(record);
+    live.record = record;
+  }
+
   function container(id: string): LiveContainer {
     const found = containers.get(id);
     if (found === undefined) {
@@ -114,11 +124,10 @@ export function createLiveState(records: RuntimeRecords): LiveState {
       records.putContainer(record);
       return liveContainer(record);
     },
-    updateSandbox(live, change) {
-      const record = { ...live.record, ...change };
-      // A late report must not bring a removed sandbox back.
-      if (sandboxes.get(record.id) === live) records.putSandbox(record);
-      live.record = record;
+    updateSandbox,
+    reachStep(live, step, change) {
+      const timeline = [...(live.record.timeline ?? []), stepNow(step)];
+      updateSandbox(live, { ...change, timeline });
     },
     updateContainer(live, change) {
       const record = { ...live.record, ...change };

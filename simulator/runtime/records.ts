@@ -5,6 +5,7 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import Database from "better-sqlite3";
+import type { TimelineStep } from "../../common/timeline.ts";
 import type { ContainerSpec, ContainerState, SandboxSpec } from "../runtime-port.ts";
 import type { KataVm } from "./kata/vm.ts";
 
@@ -30,6 +31,8 @@ export interface SandboxRecord {
   readonly reason?: string;
   /** Genuine Kata runs it. */
   readonly kata?: KataVm;
+  /** How its start went, as far as the adapter sees it. */
+  readonly timeline?: readonly TimelineStep[];
 }
 
 export interface ContainerRecord {

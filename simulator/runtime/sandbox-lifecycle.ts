@@ -4,6 +4,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isSimError, messageOf, type SimError } from "../../common/errors.ts";
 import { newContainerId } from "../../common/ids.ts";
+import { stepNow } from "../../common/timeline.ts";
 import { socketPathOf } from "../../runtime-shim/index.ts";
 import { runCommand } from "../command.ts";
 import type { SandboxSpec } from "../runtime-port.ts";
@@ -48,6 +49,7 @@ export async function runSandbox(
     spec,
     createdAtMs: context.clock.nowMs(),
     state: "creating",
+    timeline: [stepNow("sandbox begun")],
     ...(kata === undefined ? {} : { kata }),
   });
   const { id } = sandbox.record;
@@ -70,7 +72,7 @@ export async function runSandbox(
       options: marshalAny(options),
       bootstrapParams: await context.wantsBootstrapParams(handler),
     });
-    state.updateSandbox(sandbox, { address });
+    state.reachStep(sandbox, "shim up", { address });
     signal?.throwIfAborted();
     const tasks = await connectShim(address, context.namespace);
     sandbox.tasks = tasks;
@@ -78,7 +80,7 @@ export async function runSandbox(
     state.updateSandbox(sandbox, { taskPid, shimPid: await tasks.shimPid(id) });
     await tasks.start({ id });
     signal?.throwIfAborted();
-    state.updateSandbox(sandbox, { state: "ready" });
+    state.reachStep(sandbox, "sandbox ready", { state: "ready" });
     return sandbox;
   } catch (error) {
     const failure = creationError(sandbox, error);
@@ -135,14 +137,14 @@ async function attachNetwork(
   const { id: sandboxId, spec } = sandbox.record;
   if (spec.hostNetwork) {
     await network.ensureNode();
-    state.updateSandbox(sandbox, { netnsPath: network.nodeNetnsPath });
+    state.reachStep(sandbox, "network attached", { netnsPath: network.nodeNetnsPath });
     return;
   }
   try {
     const { podNamespace, podName, podUid, hostPorts } = spec;
     const playsNetwork = handler.options.kind === "katasim";
     const pod = { sandboxId, podNamespace, podName, podUid, hostPorts, playsNetwork };
-    state.updateSandbox(sandbox, await network.attach(pod));
+    state.reachStep(sandbox, "network attached", await network.attach(pod));
   } catch (error) {
     throw runtimeError(
       "SANDBOX_CREATE_FAILED",

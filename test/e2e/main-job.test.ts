@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Rung, rungName } from "../../runtime-shim/hypervisors/ladder.ts";
 import { waitReady } from "../support/pods.ts";
 import { type Simulator, startSimulator } from "../support/start-simulator.ts";
+import { waitUntil } from "../support/wait-until.ts";
 
 const manifests = join(import.meta.dirname, "..", "..", "scripts", "demo-pods");
 const hostBootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
@@ -78,6 +79,41 @@ describe("the main job", () => {
     expect(of("untrusted").vm.bootId).toBe(await bootId("untrusted"));
     expect(of("untrusted").vm.kernelRelease).toBe(await exec("untrusted", "uname -r"));
     expect(of("untrusted").residentBytes).toBeGreaterThan(50 * 2 ** 20);
+  });
+
+  it("tells the steps of each pod's start, in order", async () => {
+    const shown = (pod: string) =>
+      waitUntil(
+        async () => {
+          const view = JSON.parse(
+            await simulator.katasimOk(["sandbox", "show", pod, "-o", "json"]),
+          );
+          const steps: Array<{ step: string; sinceBeforeMs: number }> = view.timeline;
+          return steps.at(-1)?.step === "Running patched" && steps;
+        },
+        { what: `the whole timeline of ${pod}` },
+      );
+    const common = [
+      "apply seen",
+      "start slot",
+      "sandbox begun",
+      "network attached",
+      "shim up",
+      "sandbox ready",
+      "image present",
+      "container created",
+      "container started",
+      "Running patched",
+    ];
+    for (const pod of ["trusted", "untrusted"]) {
+      const steps = await shown(pod);
+      const names = steps.map(({ step }) => step);
+      expect(names.filter((name) => common.includes(name))).toEqual(common);
+      for (const { sinceBeforeMs } of steps) expect(sinceBeforeMs).toBeGreaterThanOrEqual(0);
+    }
+    const table = await simulator.katasimOk(["sandbox", "show", "untrusted", "--timeline"]);
+    expect(table).toMatch(/^STEP +SINCE FIRST +SINCE BEFORE\napply seen +0\.0 ms +0\.0 ms\n/);
+    expect(table).toMatch(/\nRunning patched +\d+\.\d ms +\d+\.\d ms\n$/);
   });
 
   it("says on which rung it stands, on the node, the pod and in JSON", async () => {
