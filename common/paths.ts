@@ -39,6 +39,8 @@ export interface Paths {
   readonly images: string;
   /** Root file systems of containerd's images, packed for guests. */
   readonly rootfs: string;
+  /** Saved VMs that sandboxes are cloned from. */
+  readonly templates: string;
   readonly pidFile: string;
   /** One folder per sandbox: the bundles of its containers. */
   readonly sandboxes: string;
@@ -89,6 +91,7 @@ export function resolvePaths(options: PathsOptions): Paths {
     guest: join(cache, "guest"),
     images: join(cache, "images"),
     rootfs: join(cache, "rootfs"),
+    templates: join(cache, "templates"),
     pidFile: join(run, "katasim.pid"),
     sandboxes: join(run, "sandboxes"),
     sockets: join(run, "s"),

@@ -50,6 +50,7 @@ const table = {
   DISK: { kind: "environment", grpcCode: GrpcCode.unavailable },
   ROOTFS_SPACE: { kind: "environment", grpcCode: GrpcCode.resourceExhausted },
   STDIO: { kind: "environment", grpcCode: GrpcCode.unavailable },
+  TEMPLATE_BUSY: { kind: "environment", grpcCode: GrpcCode.unavailable },
   // The guest.
   GUEST_BOOT_TIMEOUT: { kind: "environment", grpcCode: GrpcCode.deadlineExceeded },
   GUEST_TIMEOUT: { kind: "environment", grpcCode: GrpcCode.deadlineExceeded },

@@ -53,6 +53,12 @@ export const ShimOptionsSchema = z.strictObject({
   rootfsCacheDir: z.string().optional(),
   /** What that folder may hold before the least recently used is removed. */
   rootfsCacheMib: z.int().positive().default(10_240),
+  /** Whether VMs are cloned from templates; without them every VM boots. */
+  templates: z.boolean().default(true),
+  /** Folder for templates, shared by sandboxes; default: `templates` in the user's cache. */
+  templateDir: z.string().optional(),
+  /** What that folder may hold before the least recently used is removed. */
+  templateCacheMib: z.int().positive().default(4_096),
   /** From the VMM's start to a guest that is ready for containers; then the sandbox is given up. */
   bootTimeoutSeconds: z.number().positive().max(3_600).default(60),
   /**
@@ -62,6 +68,8 @@ export const ShimOptionsSchema = z.strictObject({
    */
   guestTimeoutSeconds: z.number().positive().max(3_600).default(60),
 });
+
+export type StartKind = "cold" | "template" | "pool";
 
 export type ShimOptions = z.infer<typeof ShimOptionsSchema>;
 
@@ -93,7 +101,10 @@ export interface VmRecord {
   readonly shimPid: number;
   readonly kernelRelease: string;
   readonly bootId: string;
-  readonly startKind: "cold";
+  /** Booted, or cloned from a template: for this sandbox, or before there was one. */
+  readonly startKind: StartKind;
+  /** Why it was booted although it was to be cloned. */
+  readonly fellBack?: string;
   /** Milliseconds from exec of the VMM to the agent's first answer. */
   readonly bootMs: number;
   /** How its start went, as the shim sees it; absent from shims of an earlier version. */

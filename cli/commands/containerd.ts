@@ -158,7 +158,12 @@ async function planOf(paths: Paths, given: InstallOptions): Promise<InstallPlan>
   // containerd's HOME is not this user's: every folder is named.
   const common = {
     ...{ hypervisor, accel, require },
-    ...{ guestDir: paths.guest, probeCacheDir: paths.guest, rootfsCacheDir: paths.rootfs },
+    ...{
+      guestDir: paths.guest,
+      probeCacheDir: paths.guest,
+      rootfsCacheDir: paths.rootfs,
+      templateDir: paths.templates,
+    },
   };
   const handlers = (given.handler ?? defaultHandlers).map((name) => {
     const known = builtinHandlers.find((handler) => handler.name === name);

@@ -13,6 +13,8 @@ import { shimError } from "../errors.ts";
 export interface VmmPlace {
   /** Its user and its group. */
   readonly uid: number;
+  /** Path of the program that `native/vmm-place.c` becomes. */
+  readonly program: string;
   /** Devices it may use, which on the host may be root's alone. */
   readonly devices: readonly Device[];
 }
@@ -37,11 +39,15 @@ const neededCapabilities = [0, 7, 21];
  * The place for a sandbox's VMM; undefined where this process cannot make one: it is not root, or a
  * root that may not mount. `devices` that are not there are left out.
  */
-export function vmmPlace(sandboxId: string, devices: readonly string[]): VmmPlace | undefined {
+export function vmmPlace(
+  sandboxId: string,
+  program: string,
+  devices: readonly string[],
+): VmmPlace | undefined {
   const digest = createHash("sha256").update(sandboxId).digest();
   const uid = firstUid + digest.readUIntBE(0, uidBits / 8);
   if (!mayMakePlaces(uid)) return undefined;
-  return { uid, devices: devices.flatMap(deviceAt) };
+  return { uid, program, devices: devices.flatMap(deviceAt) };
 }
 
 function deviceAt(path: string): Device[] {
@@ -95,36 +101,32 @@ export function fileInPlace(place: VmmPlace | undefined, path: string, name: str
   return place === undefined ? path : join(lentFolder, name);
 }
 
-// $0 is the folder, $1 the sockets' one, $2 the user; then NAME FILE …, "--", PATH MAJOR MINOR …, "--", the command.
-const enterScript = `set -e
-mount -t tmpfs -o mode=0755,size=1m,nosuid,noexec katasim-vmm "$0"
-cd "$0"
-mkdir ${socketFolder}
-mount --bind "$1" ${socketFolder}
-uid=$2
-shift 2
-while [ "$1" != -- ]; do : >"$1"; mount --bind "$2" "$1"; shift 2; done
-shift
-while [ "$1" != -- ]; do
-  mknod -m 0600 device c "$2" "$3"; chown "$uid" device; mount --bind device "$1"; rm device; shift 3
-done
-shift
-cd /
-umask 077
-exec "$@"`;
-
-/** Words before a command that bring it into its place, still as root. \`files\` are lent by name. */
+/**
+ * Words before a command that bring it into its place. `files` are lent by name, `tap` is made in its own
+ * network namespace, where it has one.
+ */
 export function enterPlace(
-  { uid, devices }: VmmPlace,
+  { uid, devices, program }: VmmPlace,
   sockets: string,
-  files: Readonly<Record<string, string>>,
+  {
+    files,
+    ownNetwork,
+    tap,
+  }: {
+    readonly files: Readonly<Record<string, string>>;
+    readonly ownNetwork: boolean;
+    readonly tap: string | undefined;
+  },
 ): readonly string[] {
   return [
-    // What is unmounted on the host is unmounted there, and not the other way round.
-    ...["unshare", "--mount", "--propagation", "slave", "--"],
-    ...["sh", "-c", enterScript, lentFolder, sockets, String(uid)],
-    ...[...Object.entries(files).flat(), "--"],
-    ...[...devices.flatMap(({ path, major, minor }) => [path, String(major), String(minor)]), "--"],
+    ...[program, "enter", String(uid), sockets],
+    ...(ownNetwork ? ["--own-network"] : []),
+    ...(tap === undefined ? [] : ["--tap", tap]),
+    ...Object.entries(files).flatMap(([name, file]) => ["--lend", name, file]),
+    ...devices.flatMap(({ path, major, minor }) => [
+      ...["--device", path, String(major), String(minor)],
+    ]),
+    "--",
   ];
 }
 
@@ -132,8 +134,6 @@ export function enterPlace(
 export function makeLentFolder(): void {
   mkdirSync(lentFolder, { recursive: true, mode: 0o755 });
 }
-
-const lendScript = `if [ -d "$1" ]; then mkdir "$2"; else : >"$2"; fi && mount --bind "$1" "$2"`;
 
 /** Lends a running VMM one more file or folder; answers how it calls it. Rejects with DISK. */
 export async function lend(
@@ -144,9 +144,8 @@ export async function lend(
 ): Promise<string> {
   if (place === undefined) return path;
   const lent = fileInPlace(place, path, name);
-  const outcome = await inNamespace(vmmPid, ["sh", "-c", lendScript, "sh", path, lent]);
+  const outcome = await runProgram(place.program, ["lend", String(vmmPid), path, name]);
   if (outcome.ok) return lent;
-  await takeBack(place, vmmPid, name);
   throw shimError("DISK", `cannot lend ${path} to the VMM: ${outcome.stderr}`);
 }
 
@@ -157,10 +156,5 @@ export async function takeBack(
   name: string,
 ): Promise<void> {
   if (place === undefined) return;
-  const script = 'umount "$1"; rm -d "$1"';
-  await inNamespace(vmmPid, ["sh", "-c", script, "sh", join(lentFolder, name)]);
-}
-
-function inNamespace(vmmPid: number, command: readonly string[]) {
-  return runProgram("nsenter", [`--mount=/proc/${vmmPid}/ns/mnt`, "--", ...command]);
+  await runProgram(place.program, ["take-back", String(vmmPid), name]);
 }

@@ -21,7 +21,7 @@ import {
 } from "./control/cloud-hypervisor.ts";
 import { connectHybridVsock } from "./control/hybrid-vsock.ts";
 import type { Disk, Hypervisor, RunningVm, SharedFolderDevice, VmSpec } from "./hypervisor.ts";
-import { assertSavable, type DiskVerbs } from "./snapshot-rules.ts";
+import { assertSavable, commonSpec, type DiskVerbs } from "./snapshot-rules.ts";
 import { assertInstalled, startVmm, type VmmProcess } from "./vmm-process.ts";
 
 // Its socket is there after some 10 ms; it then makes the VM's memory and vCPUs.
@@ -32,12 +32,21 @@ const snapshotName = "snapshot";
 // Hot-unplug waits for the guest's kernel.
 const unplugTimeoutMs = 5_000;
 
+const installation = {
+  name: cloudHypervisorProgram,
+  hint: "put a release of Cloud Hypervisor on PATH, then run katasim doctor",
+};
+
 const PingSchema = z.object({ version: z.string() });
 const InfoSchema = z.object({ device_tree: z.record(z.string(), z.unknown()).optional() });
 
 export function createCloudHypervisor(options: { readonly log: Logger }): Hypervisor {
   return {
     name: "cloud-hypervisor",
+    describe: (spec) => ({
+      program: assertInstalled(installation),
+      machine: [JSON.stringify(cloudHypervisorConfig(commonSpec(spec)))],
+    }),
     start: (spec) =>
       startCloudHypervisor(spec, options.log, async (api) => {
         await api.put("vm.create", cloudHypervisorConfig(spec));
@@ -60,8 +69,7 @@ async function startCloudHypervisor(
   bringUp: (api: CloudHypervisorClient, vmmPid: number) => Promise<void>,
 ): Promise<RunningVm> {
   const program = {
-    name: cloudHypervisorProgram,
-    hint: "put a release of Cloud Hypervisor on PATH, then run katasim doctor",
+    ...installation,
     argv: cloudHypervisorCommandLine(spec),
   };
   assertInstalled(program);

@@ -7,6 +7,9 @@ import { shimError } from "../errors.ts";
 export interface GuestFiles {
   readonly kernel: string;
   readonly initrd: string;
+  /** What the sources of `confinement/native` become. */
+  readonly vmmPlace: string;
+  readonly openReadOnly: string;
   /** `uname -r` the guest will answer. */
   readonly kernelRelease: string;
 }
@@ -17,14 +20,21 @@ const elfMagic = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);
 export function findGuestFiles(folder: string): GuestFiles {
   const kernel = join(folder, "vmlinux");
   const initrd = join(folder, "initramfs.cpio");
+  const vmmPlace = join(folder, "host", "vmm-place");
+  const openReadOnly = join(folder, "host", "open-read-only.so");
   for (const [what, path] of [
     ["kernel", kernel],
     ["initramfs", initrd],
+    ["place", vmmPlace],
+    ["library", openReadOnly],
   ] as const) {
     try {
       accessSync(path, constants.R_OK);
     } catch (cause) {
-      throw guestFilesError(`the guest ${what} ${path} cannot be read: ${messageOf(cause)}`, cause);
+      throw guestFilesError(
+        `the guest's ${what} ${path} cannot be read: ${messageOf(cause)}`,
+        cause,
+      );
     }
   }
   const head = readHead(kernel);
@@ -33,7 +43,10 @@ export function findGuestFiles(folder: string): GuestFiles {
   if (!head.subarray(0, 4).equals(elfMagic) && !isBzImage) {
     throw guestFilesError(`the guest kernel ${kernel} is neither an ELF file nor a bzImage`);
   }
-  return { kernel, initrd, kernelRelease: readRelease(join(folder, "release.json")) };
+  return {
+    ...{ kernel, initrd, vmmPlace, openReadOnly },
+    kernelRelease: readRelease(join(folder, "release.json")),
+  };
 }
 
 function readHead(path: string): Buffer {

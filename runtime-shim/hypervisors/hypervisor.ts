@@ -10,7 +10,7 @@ import type { UserNetwork } from "../network/user-network.ts";
 export type Accelerator = "kvm" | "mshv" | "tcg";
 
 export type Nic =
-  /** A tap of the VMM's network namespace. */
+  /** A tap that is made for it, in a network namespace that the VMM is alone in. */
   | { readonly kind: "tap"; readonly mac: string; readonly tap: string }
   /** A network that the VMM plays for this guest alone; QEMU can. */
   | ({ readonly kind: "user"; readonly mac: string; readonly egress: Egress } & Pick<
@@ -36,8 +36,8 @@ export interface VmSpec extends VmShape {
   readonly accelerator: Accelerator;
   readonly kernel: string;
   readonly initrd: string;
-  /** Path of a network namespace the VMM runs in; absent = the shim's own. */
-  readonly netnsPath?: string;
+  /** What `confinement/native/open-read-only.c` becomes. */
+  readonly openReadOnly: string;
   readonly nic?: Nic;
   /** Where the VMM is put, once it runs. */
   readonly cgroup?: VmmCgroup;
@@ -49,9 +49,20 @@ export interface VmSpec extends VmShape {
   readonly consoleLog: string;
   /** The guest's memory can be mapped by another process: what a shared folder needs. */
   readonly sharedMemory?: boolean;
+  /**
+   * A folder that `snapshot` will be given: a hypervisor that can keeps the guest's memory in a file there
+   * from the start, so that what is restored shares its pages. Not together with `sharedMemory`.
+   */
+  readonly savedTo?: string;
   /** The VMM's pid and start time, for whoever has to clean up after this process. */
   readonly pidFile: string;
 }
+
+/**
+ * No shared folder for a restored VM: its memory is a copy on write, of which a vhost-user daemon would
+ * map the saved pages instead of the guest's, and hang or spoil the snapshot.
+ */
+export type CloneSpec = Omit<VmSpec, "sharedMemory" | "savedTo">;
 
 export interface Disk {
   /** At most 20 characters; the guest finds the disk by it. */
@@ -120,11 +131,16 @@ export interface RunningVm {
 export interface Hypervisor {
   /** "qemu", "cloud-hypervisor". */
   readonly name: string;
+  /**
+   * What a restored VM must have in common with the saved one: the program, and the machine in its words,
+   * without names, sockets and backends. Throws VMM_MISSING.
+   */
+  describe(spec: VmSpec): { readonly program: string; readonly machine: readonly string[] };
   /** Rejects with VMM_MISSING or VMM_START_FAILED; nothing is left behind then. */
   start(spec: VmSpec): Promise<RunningVm>;
   /**
    * A new VM from a snapshot of the same hypervisor, running on from there. `spec` has the snapshot's
-   * size and NIC; sockets and tap are its own. Rejects as `start` does.
+   * size and NIC; sockets and tap are its own. The folder is never written to. Rejects as `start` does.
    */
-  restore(spec: VmSpec, folder: string): Promise<RunningVm>;
+  restore(spec: CloneSpec, folder: string): Promise<RunningVm>;
 }

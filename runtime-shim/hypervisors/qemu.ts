@@ -1,4 +1,5 @@
 /** The QEMU driver: its control connection, and disks and folders plugged by QMP. */
+import { chmodSync, chownSync, closeSync, existsSync, ftruncateSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
@@ -9,9 +10,12 @@ import { giveTo, lend, socketInPlace, takeBack } from "../confinement/vmm-place.
 import { shimError } from "../errors.ts";
 import {
   folderSlot,
+  type MemoryFile,
   pluggedBus,
   pluggedSlots,
+  qemuArguments,
   qemuCommandLine,
+  qemuEnvironment,
   qemuProgram,
   qemuRestoreCommandLine,
 } from "./command-line/qemu.ts";
@@ -20,7 +24,7 @@ import { loadState, type MigrationSocket, saveState } from "./control/qemu-migra
 import type { Disk, Hypervisor, RunningVm, SharedFolderDevice, VmSpec } from "./hypervisor.ts";
 import { createPciSlots, type PciSlots, slotAddress } from "./pci-slots.ts";
 import { createMachineVerbs } from "./qemu-machine.ts";
-import { assertReadable, assertSavable, type DiskVerbs } from "./snapshot-rules.ts";
+import { assertReadable, assertSavable, commonSpec, type DiskVerbs } from "./snapshot-rules.ts";
 import { assertInstalled, startVmm } from "./vmm-process.ts";
 
 // ACPI hot-unplug waits for the guest's kernel; measured at 50 ms.
@@ -30,25 +34,38 @@ const startTimeoutMs = 20_000;
 // Its last words about a state it cannot take come at once.
 const lastWordsTimeoutMs = 2_000;
 const stateFile = "qemu-state";
+const memoryFile = "qemu-memory";
+
+const installation = {
+  name: qemuProgram,
+  hint: "install the package qemu-system-x86, then run katasim doctor",
+};
 
 const StatusSchema = z.object({ running: z.boolean() });
 
 export function createQemu(options: { readonly log: Logger }): Hypervisor {
   return {
     name: "qemu",
+    describe: (spec) => ({
+      program: assertInstalled(installation),
+      machine: qemuArguments(commonSpec(spec)),
+    }),
     start: (spec) => startQemu(spec, options.log),
     restore: (spec, folder) => startQemu(spec, options.log, folder),
   };
 }
 
 async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<RunningVm> {
+  const memory = memoryOf(spec, snapshot);
+  const commandLine = snapshot === undefined ? qemuCommandLine : qemuRestoreCommandLine;
   const program = {
-    name: qemuProgram,
-    hint: "install the package qemu-system-x86, then run katasim doctor",
-    argv: snapshot === undefined ? qemuCommandLine(spec) : qemuRestoreCommandLine(spec),
+    ...installation,
+    argv: commandLine(spec, memory),
+    env: qemuEnvironment(spec, memory),
   };
   assertInstalled(program);
   if (snapshot !== undefined) assertReadable(join(snapshot, stateFile));
+  if (memory?.use === "written") makeMemoryFile(spec, memory.path);
   const agent = await acceptOne(spec.agentSocket);
   const control = await acceptOne(spec.controlSocket);
   for (const path of [spec.agentSocket, spec.controlSocket]) giveTo(spec.place, path);
@@ -65,7 +82,7 @@ async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<
     const migration = migrationSocket(spec);
     if (snapshot !== undefined) {
       try {
-        await loadState(qmp, migration, join(snapshot, stateFile));
+        await loadState(qmp, migration, join(snapshot, stateFile), memory !== undefined);
         await qmp.execute("cont");
       } catch (error) {
         const exit = await Promise.race([vmm.exited, sleep(lastWordsTimeoutMs)]);
@@ -102,7 +119,8 @@ async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<
         assertSavable(diskVerbs, machineVerbs);
         const { running } = StatusSchema.parse(await qmp.execute("query-status"));
         if (running) throw shimError("VMM_CONTROL", "the VM runs: pause it before a snapshot");
-        await saveState(qmp, migration, join(folder, stateFile));
+        await saveState(qmp, migration, join(folder, stateFile), memory !== undefined);
+        if (memory !== undefined) closeMemoryFile(memory.path);
       },
     };
   } catch (cause) {
@@ -110,6 +128,31 @@ async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<
     await vmm.stop();
     throw shimError("VMM_START_FAILED", messageOf(cause), { cause });
   }
+}
+
+function memoryOf({ savedTo }: VmSpec, snapshot: string | undefined): MemoryFile | undefined {
+  if (savedTo !== undefined) return { path: join(savedTo, memoryFile), use: "written" };
+  const path = snapshot === undefined ? undefined : join(snapshot, memoryFile);
+  // A snapshot of a VM that was not made for it holds its memory with its state.
+  return path !== undefined && existsSync(path) ? { path, use: "copied" } : undefined;
+}
+
+function makeMemoryFile({ place, memoryMib }: VmSpec, path: string): void {
+  try {
+    // "wx": never one that somebody else has open.
+    const file = openSync(path, "wx", 0o600);
+    ftruncateSync(file, memoryMib * 2 ** 20);
+    closeSync(file);
+  } catch (cause) {
+    throw shimError("DISK", `cannot make ${path}: ${messageOf(cause)}`, { cause });
+  }
+  giveTo(place, path);
+}
+
+/** The VM is stopped and never goes on: from now on nobody writes. */
+function closeMemoryFile(path: string): void {
+  chownSync(path, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
+  chmodSync(path, 0o444);
 }
 
 function migrationSocket({ place, controlSocket }: VmSpec): MigrationSocket {

@@ -2,7 +2,7 @@
 import { accessSync, constants } from "node:fs";
 import { messageOf } from "../../common/errors.ts";
 import { shimError } from "../errors.ts";
-import type { RunningVm } from "./hypervisor.ts";
+import type { Nic, RunningVm, VmSpec } from "./hypervisor.ts";
 
 export interface DiskVerbs extends Pick<RunningVm, "attachDisk" | "detachDisk" | "attachFolder"> {
   hasDisks(): boolean;
@@ -41,4 +41,20 @@ export function assertReadable(file: string): void {
       hint: "give a folder that this hypervisor has saved a VM into",
     });
   }
+}
+
+/** The spec with the same words for all that may differ between a saved VM and a restored one. */
+export function commonSpec(spec: VmSpec): VmSpec {
+  const { place: _, cgroup: __, savedTo: ___, nic, ...machine } = spec;
+  return {
+    ...machine,
+    ...{ id: "", kernel: "", initrd: "", openReadOnly: "" },
+    ...{ agentSocket: "", controlSocket: "", consoleLog: "", pidFile: "" },
+    ...(nic === undefined ? {} : { nic: commonNic(nic) }),
+  };
+}
+
+function commonNic(nic: Nic): Nic {
+  if (nic.kind === "tap") return { ...nic, tap: "" };
+  return { ...nic, egress: "none", subnet: "", gateway: "", nameserver: "" };
 }

@@ -32,6 +32,7 @@ export interface VmmProgram {
   readonly hint: string;
   /** All words of the command, with the wrappers that put it into its place. */
   readonly argv: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface VmmProcess
@@ -62,7 +63,7 @@ export async function startVmm(
       onStdout: (chunk) => consoleLog.write(chunk),
       // Nobody's folder: a bundle could not be removed under it.
       cwd: "/",
-      env: { PATH: programPath(), LC_ALL: "C" },
+      env: { PATH: programPath(), LC_ALL: "C", ...program.env },
     });
   } catch (cause) {
     onEnd();
@@ -128,9 +129,10 @@ function joinCgroup(cgroup: VmSpec["cgroup"], pid: number, log: Logger): void {
   }
 }
 
-/** Rejects with VMM_MISSING and what to do. */
-export function assertInstalled({ name, hint }: Pick<VmmProgram, "name" | "hint">): void {
-  if (findProgram(name) !== undefined) return;
+/** Its path. Throws VMM_MISSING and what to do. */
+export function assertInstalled({ name, hint }: Pick<VmmProgram, "name" | "hint">): string {
+  const path = findProgram(name);
+  if (path !== undefined) return path;
   throw shimError("VMM_MISSING", `${name} is not installed on this machine`, { hint });
 }
 

@@ -11,29 +11,38 @@ import { type PodInterface, podInterface } from "./interface.ts";
 
 export const tapName = "ktap0";
 
-/** Rejects with NETWORK or HOST_NETWORK. Answers undefined for a namespace without an interface. */
-export async function connectTap(
-  netnsPath: string,
-  uid: number | undefined,
-): Promise<PodInterface | undefined> {
+/**
+ * The interface of a pod's namespace; undefined when there is none with an address. What an earlier
+ * sandbox left there without clean-up is removed. Rejects with NETWORK or HOST_NETWORK.
+ */
+export async function findPodInterface(netnsPath: string): Promise<PodInterface | undefined> {
   assertNotOwnNamespace(netnsPath);
   const [links, routes] = await Promise.all([
     inNamespace(netnsPath, ["ip", "-json", "address", "show"]),
     inNamespace(netnsPath, ["ip", "-json", "-4", "route", "show"]),
   ]);
   const pod = parse(netnsPath, links, routes);
-  if (pod === undefined) return undefined;
-  // An earlier sandbox on this namespace may have ended without clean-up.
-  await disconnectTap(netnsPath, pod.name);
+  if (pod !== undefined && links.includes(`"${tapName}"`)) {
+    await disconnectTap(netnsPath, pod.name);
+  }
+  return pod;
+}
+
+/** Brings the tap of a running VMM into the pod's namespace and joins the two. Rejects with NETWORK. */
+export async function connectTap(
+  netnsPath: string,
+  vmmPid: number,
+  pod: PodInterface,
+): Promise<void> {
   try {
+    // The VMM goes on reading and writing it, wherever it is.
+    await inNamespace(`/proc/${vmmPid}/ns/net`, [
+      ...["ip", "link", "set", "dev", tapName, "netns", netnsPath],
+    ]);
     await inNamespace(
       netnsPath,
       ["ip", "-batch", "-"],
-      [
-        `tuntap add dev ${tapName} mode tap${uid === undefined ? "" : ` user ${uid}`}`,
-        `link set dev ${tapName} mtu ${pod.mtu} up`,
-        "link set dev lo up",
-      ],
+      [`link set dev ${tapName} mtu ${pod.mtu} up`, "link set dev lo up"],
     );
     await inNamespace(
       netnsPath,
@@ -44,7 +53,6 @@ export async function connectTap(
     await disconnectTap(netnsPath, pod.name);
     throw error;
   }
-  return pod;
 }
 
 /** Removes tap and redirections. Idempotent; a namespace that is gone took them along. */

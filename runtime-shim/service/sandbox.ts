@@ -2,12 +2,14 @@
  * A sandbox: one VM, its guest, its tap and sockets. Made once by `bootSandbox`; `stop` may be called
  * from anywhere and any number of times and leaves nothing outside the bundle.
  */
+import { createHash } from "node:crypto";
 import { rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import { type Paths, resolvePaths } from "../../common/paths.ts";
+import { stepNow, type TimelineStep } from "../../common/timeline.ts";
 import {
   createVmmCgroup,
   removeVmmCgroup,
@@ -18,23 +20,22 @@ import {
 import { makeSocketFolder, type VmmPlace, vmmPlace } from "../confinement/vmm-place.ts";
 import { createRootfsCache, type RootfsCache } from "../disks/rootfs-cache.ts";
 import type { GuestClient, GuestListener } from "../guest-client/client.ts";
-import { type DialServer, joinPort, startDialServer } from "../guest-client/dial-server.ts";
+import { type DialServer, startDialServer } from "../guest-client/dial-server.ts";
 import { findGuestFiles } from "../hypervisors/guest-files.ts";
-import type { Accelerator, Disk, Nic, RunningVm, VmShape } from "../hypervisors/hypervisor.ts";
+import type { Accelerator, Disk, RunningVm, VmShape } from "../hypervisors/hypervisor.ts";
 import { chooseHypervisor, type HypervisorChoice } from "../hypervisors/registry.ts";
-import type { PodInterface } from "../network/interface.ts";
-import { createPodListeners, type PodListeners } from "../network/pod-listeners.ts";
-import { connectTap, disconnectTap, tapName } from "../network/tcfilter.ts";
-import { userNetwork } from "../network/user-network.ts";
+import type { PodListeners } from "../network/pod-listeners.ts";
 import type { ShimOptions, VmRecord } from "../shim-options.ts";
 import { sizingProfiles } from "../sizing/profiles.ts";
 import { type PodLimits, sizeVm, type VmSize } from "../sizing/vm-size.ts";
 import { createSandboxVolumes, type SandboxVolumes } from "../volumes/sandbox-volumes.ts";
 import { wantsSharedFolders } from "../volumes/volume-annotations.ts";
-import { type BootedGuest, bootGuest } from "./boot-guest.ts";
+import { identifyGuest } from "./boot-guest.ts";
 import { writeVmRecord } from "./bundle-files.ts";
 import { clockIntervalMs, keepGuestClock } from "./guest-clock.ts";
 import { assertHostMemory } from "./host-memory.ts";
+import { type PreparedVm, prepareVm } from "./prepare-vm.ts";
+import { joinNetwork, listenInNamespace, planNetwork } from "./sandbox-network.ts";
 import { createSandboxSize, roomFor, type SandboxSize } from "./sandbox-size.ts";
 import {
   consoleLogFile,
@@ -104,57 +105,79 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
   const sockets = socketPaths(state.socketPrefix);
   const sharedMemory = wantsSharedFolders(input.annotations, options.sharedFolders);
   const undo: Array<() => Promise<void>> = [];
-  let vm: RunningVm | undefined;
+  const timeline: TimelineStep[] = [stepNow("shim asked")];
   try {
     const cgroup = confine(input, { ...size, memoryMib: size.memoryMib + overheadMib }, undo);
-    const place = placeFor(input, accelerator);
+    const place = placeFor(input, files.vmmPlace, accelerator);
     // Not the task socket: the shim lives on.
     undo.unshift(async () => rmSync(sockets.vmmFolder, { recursive: true, force: true }));
     makeSocketFolder(sockets.vmmFolder, place);
-    const network = await connectNetwork(input, cgroup, place, undo);
-    vm = await choice.hypervisor.start({
-      id: state.groupId,
-      vcpus: size.vcpus,
-      memoryMib: size.memoryMib,
-      ...(most === undefined ? {} : { most }),
-      accelerator,
-      sharedMemory,
-      kernel: files.kernel,
-      initrd: files.initrd,
-      ...(input.netnsPath === undefined ? {} : { netnsPath: input.netnsPath }),
-      ...(cgroup === undefined ? {} : { cgroup }),
-      ...(place === undefined ? {} : { place }),
-      ...(network === undefined ? {} : { nic: network.nic }),
-      agentSocket: sockets.agent,
-      controlSocket: sockets.control,
-      consoleLog: join(state.bundle, consoleLogFile),
-      pidFile: join(state.bundle, vmmPidFile),
-    });
-    undo.unshift(vm.stop);
+    const network = await planNetwork(input);
     let listeners: PodListeners | undefined;
     const listener: GuestListener = {
       ...input.listener,
       listening: (ports) => listeners?.update(ports),
     };
-    const booted = await bootGuest(vm, { ...input, network: network?.pod }, { ...input, listener });
+    const prepared = await prepareVm({
+      spec: {
+        id: state.groupId,
+        vcpus: size.vcpus,
+        memoryMib: size.memoryMib,
+        ...(most === undefined ? {} : { most }),
+        accelerator,
+        sharedMemory,
+        kernel: files.kernel,
+        initrd: files.initrd,
+        openReadOnly: files.openReadOnly,
+        ...(cgroup === undefined ? {} : { cgroup }),
+        ...(place === undefined ? {} : { place }),
+        ...(network === undefined ? {} : { nic: network.nic }),
+        agentSocket: sockets.agent,
+        controlSocket: sockets.control,
+        consoleLog: join(state.bundle, consoleLogFile),
+        pidFile: join(state.bundle, vmmPidFile),
+      },
+      ...{ choice, files, listener, options, log, signal: input.signal },
+      templateSocketFolder: sockets.template,
+      templateDir: userPaths().templates,
+    });
+    const { vm, guest } = prepared;
+    undo.unshift(vm.stop);
+    const podNetwork = joinNetwork(input, vm.pid, network, cgroup);
+    // Before anything it works on is taken away.
+    undo.unshift(async () => (await podNetwork)?.leave());
+    podNetwork.catch(() => {});
+    const bootId = await identifyGuest(
+      vm,
+      guest,
+      {
+        ...input,
+        machineId: machineIdOf(state.groupId),
+        network: podNetwork.then((joined) => joined?.pod),
+        identified: () => timeline.push(stepNow("identity done")),
+      },
+      { options, signal: input.signal },
+    );
+    timeline.unshift(...prepared.timeline);
+    timeline.push(stepNow("network up"));
     const intervalMs = Math.min(clockIntervalMs, options.guestTimeoutSeconds * 1000);
-    keepGuestClock(booted.guest, { log, intervalMs });
-    const dial = await startDialServer(sockets.dial, booted.guest);
+    keepGuestClock(guest, { log, intervalMs });
+    const dial = await startDialServer(sockets.dial, guest);
     undo.unshift(() => dial.close());
     if (network?.nic.kind === "tap") {
-      listeners = listenInNamespace(input, booted.guest);
+      listeners = listenInNamespace(input, guest);
       undo.unshift(listeners.close);
-      await booted.guest.request("listeners");
+      await guest.request("listeners");
     }
     const volumes = createSandboxVolumes({
-      ...{ vm, guest: booted.guest, annotations: input.annotations, sharedMemory, cgroup, log },
+      ...{ vm, guest, annotations: input.annotations, sharedMemory, cgroup, log },
       ...{ folder: join(state.bundle, sharedFolderName), socket: sockets.folder },
     });
     undo.unshift(() => volumes.close());
-    const record = vmRecord(vm, booted, choice, size, input, { cgroup, place, most });
+    const record = vmRecord(prepared, { bootId, timeline }, choice, size, input, { cgroup, most });
     writeVmRecord(state.bundle, record);
     const sandboxSize = createSandboxSize({
-      ...{ vm, guest: booted.guest, cgroup, profile, overheadMib, record, log },
+      ...{ vm, guest, cgroup, profile, overheadMib, record, log },
       limits: input.limits,
       save: (changed) => writeVmRecord(state.bundle, changed),
     });
@@ -163,7 +186,7 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
       folder: options.rootfsCacheDir ?? userPaths().rootfs,
       maxBytes: options.rootfsCacheMib * 2 ** 20,
     });
-    return createSandbox(vm, booted.guest, sandboxSize, roots, volumes, cgroup, undo, dial);
+    return createSandbox(vm, guest, sandboxSize, roots, volumes, cgroup, undo, dial);
   } catch (error) {
     for (const step of undo) await step().catch(() => {});
     throw error;
@@ -287,70 +310,34 @@ function confine(
 }
 
 /** Undefined, with a warning when this is root, where this process cannot make one. */
-function placeFor({ state, options, log }: SandboxInput, accelerator: Accelerator) {
+function placeFor(
+  { state, options, log }: SandboxInput,
+  program: string,
+  accelerator: Accelerator,
+): VmmPlace | undefined {
   const devices = [
     ...(accelerator === "tcg" ? [] : [`/dev/${accelerator}`]),
     ...(options.network === "netns" ? ["/dev/net/tun"] : []),
   ];
-  const place = vmmPlace(state.groupId, devices);
+  const place = vmmPlace(state.groupId, program, devices);
   if (place === undefined && process.getuid?.() === 0) {
     log.warn("this root may not mount or change users: the VMM runs as root, without its powers");
   }
   return place;
 }
 
-interface GuestNic {
-  readonly nic: Nic;
-  readonly pod: PodInterface;
-}
-
-async function connectNetwork(
-  { netnsPath, address, state, options }: SandboxInput,
-  cgroup: VmmCgroup | undefined,
-  place: VmmPlace | undefined,
-  undo: Array<() => Promise<void>>,
-): Promise<GuestNic | undefined> {
-  if (options.network === "user") {
-    const { pod, ...network } = userNetwork(address);
-    return { pod, nic: { kind: "user", mac: pod.mac, egress: options.egress, ...network } };
-  }
-  if (options.network === "none" || netnsPath === undefined) return undefined;
-  const pod = await connectTap(netnsPath, place?.uid);
-  if (pod === undefined) return undefined;
-  undo.unshift(() => disconnectTap(netnsPath, pod.name));
-  const cgroupFolders = cgroup === undefined ? {} : { cgroupFolders: cgroup.folders };
-  writeShimState({ ...state, ...cgroupFolders, netnsPath, podInterface: pod.name });
-  return { pod, nic: { kind: "tap", mac: pod.mac, tap: tapName } };
-}
-
-function listenInNamespace(
-  { netnsPath = "", log }: SandboxInput,
-  guest: GuestClient,
-): PodListeners {
-  return createPodListeners({
-    netnsPath,
-    log,
-    // It listened a moment ago; a reset is what one meets who comes late.
-    connect: (socket, port) =>
-      void joinPort(socket, guest, port).catch(() => socket.resetAndDestroy()),
-  });
+/** The same for a sandbox that is started again, and nobody else's. */
+function machineIdOf(sandboxId: string): string {
+  return createHash("sha256").update(sandboxId).digest("hex").slice(0, 32);
 }
 
 function vmRecord(
-  vm: RunningVm,
-  booted: BootedGuest,
+  { spec, vm, kernelRelease, bootMs, startKind, fellBack }: PreparedVm,
+  told: Pick<VmRecord, "bootId" | "timeline">,
   { hypervisor, accelerator }: HypervisorChoice,
   size: VmSize,
   { state, options }: SandboxInput,
-  {
-    cgroup,
-    place,
-    most,
-  }: {
-    readonly cgroup: VmmCgroup | undefined;
-    readonly place: VmmPlace | undefined;
-    readonly most: VmShape | undefined;
-  },
+  { cgroup, most }: { readonly cgroup: VmmCgroup | undefined; readonly most: VmShape | undefined },
 ): VmRecord {
   return {
     ...(cgroup?.isUsed ? { cgroup: { path: cgroup.path, ...cgroup.limits } } : {}),
@@ -363,12 +350,13 @@ function vmRecord(
     ...(most === undefined ? {} : { most }),
     sizing: size.lines,
     vmmPid: vm.pid,
-    vmmUid: place?.uid ?? process.getuid?.() ?? 0,
+    vmmUid: spec.place?.uid ?? process.getuid?.() ?? 0,
     shimPid: process.pid,
-    kernelRelease: booted.kernelRelease,
-    bootId: booted.bootId,
-    startKind: "cold",
-    bootMs: booted.bootMs,
+    kernelRelease,
+    startKind,
+    ...(fellBack === undefined ? {} : { fellBack }),
+    bootMs,
+    ...told,
     consoleLog: join(state.bundle, consoleLogFile),
     dialSocket: socketPaths(state.socketPrefix).dial,
     argv: vm.argv,

@@ -65,6 +65,7 @@ export function socketPaths(prefix: string) {
     dial: `${prefix}.dial`,
     folder: `${prefix}.fs`,
     vmmFolder,
+    template: `${prefix}.tpl`,
     agent: join(vmmFolder, "a"),
     control: join(vmmFolder, "c"),
   } as const;
@@ -72,9 +73,9 @@ export function socketPaths(prefix: string) {
 
 /** Idempotent. */
 export function removeSockets(prefix: string): void {
-  const { task, dial, folder, vmmFolder } = socketPaths(prefix);
+  const { task, dial, folder, vmmFolder, template } = socketPaths(prefix);
   for (const path of [task, dial, folder]) rmSync(path, { force: true });
-  rmSync(vmmFolder, { recursive: true, force: true });
+  for (const path of [vmmFolder, template]) rmSync(path, { recursive: true, force: true });
 }
 
 export const vmmPidFile = "vmm.pid";

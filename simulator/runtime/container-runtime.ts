@@ -85,6 +85,7 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
     socketDir: paths.sockets,
     probeCacheDir: paths.guest,
     rootfsCacheDir: paths.rootfs,
+    templateDir: paths.templates,
     ...(options.hypervisor === undefined ? {} : { hypervisor: options.hypervisor }),
     ...(options.accel === undefined ? {} : { accel: options.accel }),
     ...(options.require === undefined ? {} : { require: options.require }),

@@ -16,23 +16,21 @@ import {
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { silentLogger } from "../../common/log.ts";
 import type { GuestClient } from "../../runtime-shim/guest-client/client.ts";
 import type { Hypervisor, RunningVm, VmSpec } from "../../runtime-shim/hypervisors/hypervisor.ts";
 import { userNetwork } from "../../runtime-shim/network/user-network.ts";
-import { bootGuest } from "../../runtime-shim/service/boot-guest.ts";
+import { bootMac } from "../../runtime-shim/service/boot-guest.ts";
 import {
   type FakeCloudHypervisor,
   installFakeCloudHypervisor,
 } from "../fakes/cloud-hypervisor/install.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { hypervisorTwins } from "./hypervisor-twins.ts";
-import { leftovers, vmSpecsIn } from "./vm-specs.ts";
+import { bootGuest, leftovers, vmSpecsIn } from "./vm-specs.ts";
 
 const folder = mkdtempSync("/tmp/khv-");
 // VMMs run as other users and come to the programs in it.
 chmodSync(folder, 0o711);
-const log = silentLogger;
 let fake: FakeCloudHypervisor;
 
 const twins = await hypervisorTwins(join(folder, "probe"));
@@ -52,16 +50,11 @@ describe.each(twins)("$title", (twin) => {
     let vm: RunningVm;
     let guest: GuestClient;
     let bootId: string;
-    const listener = { exited() {}, oom() {} };
 
     async function boot(): Promise<void> {
       spec = newSpec(twin.accelerator);
       vm = await hypervisor.start(spec);
-      ({ guest, bootId } = await bootGuest(
-        vm,
-        { hostname: "contract", network: undefined },
-        { log, listener },
-      ));
+      ({ guest, bootId } = await bootGuest(vm, { hostname: "contract" }));
     }
 
     beforeAll(async () => {
@@ -148,12 +141,12 @@ describe.each(twins)("$title", (twin) => {
       await vm.resume();
       await guest.request("hello");
 
-      const identity = { hostname: "restored", network: undefined };
+      const identity = { hostname: "restored" };
       for (let round = 0; round < 2; round += 1) {
         const own = newSpec(twin.accelerator);
         const restored = await hypervisor.restore(own, snapshot);
         try {
-          const booted = await bootGuest(restored, identity, { log, listener });
+          const booted = await bootGuest(restored, identity);
           // A new boot would have a new one.
           expect(booted.bootId).toBe(bootId);
           booted.guest.close("looked at");
@@ -199,21 +192,21 @@ describe.each(twins)("$title", (twin) => {
 
     it("gives the guest a network of its own, or says that it cannot", async () => {
       const { pod, ...network } = userNetwork();
-      const nic = { kind: "user", mac: pod.mac, egress: "none", ...network } as const;
+      const nic = { kind: "user", mac: bootMac, egress: "none", ...network } as const;
       const start = hypervisor.start(newSpec(twin.accelerator, { nic }));
       if (twin.hypervisor !== "qemu") return expect(start).rejects.toThrow("no user-mode network");
       const { stop, ...started } = await start;
       const identity = { hostname: "n", network: pod };
       // The guest refuses an interface that it does not find by its MAC.
-      await bootGuest({ ...started, stop }, identity, { log, listener }).finally(stop);
+      await bootGuest({ ...started, stop }, identity).finally(stop);
     });
 
     it("grows while it runs, as far as it was given room", async () => {
       const own = newSpec(twin.accelerator, { most: { vcpus: 4, memoryMib: 512 } });
       const large = await hypervisor.start(own);
       try {
-        const identity = { hostname: "large", network: undefined };
-        const booted = await bootGuest(large, identity, { log, listener });
+        const identity = { hostname: "large" };
+        const booted = await bootGuest(large, identity);
         const shape = async () => {
           const hello = await booted.guest.request("hello");
           return { vcpus: hello.number(4), kib: hello.number(5) ?? 0 };
@@ -252,15 +245,15 @@ describe.each(twins)("$title", (twin) => {
     });
 
     it("plugs a NIC that the guest finds by its MAC, and takes it out again", async () => {
-      const name = `khv${process.pid}`;
-      const own = newSpec(twin.accelerator, { netnsPath: `/run/netns/${name}` });
-      execFileSync("ip", ["netns", "add", name]);
-      const tap = ["dev", "tap9", "mode", "tap", "user", String(own.place?.uid)];
-      execFileSync("ip", ["-n", name, "tuntap", "add", ...tap]);
+      const own = newSpec(twin.accelerator);
       const plugged = await hypervisor.start(own);
+      // In the namespace that the VMM is alone in.
+      const tap = ["dev", "tap9", "mode", "tap", "user", String(own.place?.uid)];
+      const inside = [`--net=/proc/${plugged.pid}/ns/net`, "--", "ip", "tuntap", "add", ...tap];
+      execFileSync("nsenter", inside);
       try {
-        const identity = { hostname: "plugged", network: undefined };
-        const booted = await bootGuest(plugged, identity, { log, listener });
+        const identity = { hostname: "plugged" };
+        const booted = await bootGuest(plugged, identity);
         const nic = { kind: "tap", tap: "tap9", mac: "02:00:00:00:00:09" } as const;
         for (let round = 0; round < 2; round += 1) {
           await plugged.attachNic(nic);
@@ -278,7 +271,6 @@ describe.each(twins)("$title", (twin) => {
         await expect(plugged.attachNic(missing)).rejects.toThrow(/cannot plug tap10: ./);
       } finally {
         await plugged.stop();
-        execFileSync("ip", ["netns", "del", name]);
       }
     });
 

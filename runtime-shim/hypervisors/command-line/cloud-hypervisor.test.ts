@@ -9,6 +9,7 @@ const spec: VmSpec = {
   accelerator: "kvm",
   kernel: "/g/vmlinux",
   initrd: "/g/initramfs.cpio",
+  openReadOnly: "/g/open-read-only.so",
   agentSocket: "/s/a.agent",
   controlSocket: "/s/a.control",
   consoleLog: "/b/console.log",

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { userNetwork } from "../../network/user-network.ts";
 import type { Nic, VmSpec } from "../hypervisor.ts";
-import { qemuArguments, qemuCommandLine } from "./qemu.ts";
+import { type MemoryFile, qemuArguments, qemuCommandLine, qemuEnvironment } from "./qemu.ts";
 
 const spec: VmSpec = {
   id: "0123456789abcdef",
@@ -10,7 +10,7 @@ const spec: VmSpec = {
   accelerator: "tcg",
   kernel: "/g/vmlinux",
   initrd: "/g/initramfs.cpio",
-  netnsPath: "/run/netns/pod",
+  openReadOnly: "/g/open-read-only.so",
   nic: { kind: "tap", tap: "ktap0", mac: "0a:58:0a:f4:00:05" },
   agentSocket: "/s/a.agent",
   controlSocket: "/s/a.qmp",
@@ -37,17 +37,16 @@ describe("QEMU's command line", () => {
     expect(new Set(places).size).toBe(4);
   });
 
-  it("runs in the pod's namespace, without powers, and dies with the shim", () => {
+  it("runs without powers, and dies with the shim", () => {
     const argv = qemuCommandLine(spec);
-    expect(argv.slice(0, 2)).toEqual(["nsenter", "--net=/run/netns/pod"]);
     expect(argv).toContain("--no-new-privs");
     expect(argv).toContain("--pdeathsig=SIGKILL");
   });
 
-  it("has no NIC and no namespace where the pod has none", () => {
-    const { netnsPath: _, nic: __, ...bare } = spec;
+  it("has no NIC where the pod has none", () => {
+    const { nic: _, ...bare } = spec;
     const argv = qemuCommandLine(bare);
-    expect(argv.join(" ")).not.toMatch(/nsenter|virtio-net|tap/);
+    expect(argv.join(" ")).not.toMatch(/virtio-net|tap/);
   });
 
   it("plays a network for a guest that has no namespace, closed unless asked otherwise", () => {
@@ -63,6 +62,30 @@ describe("QEMU's command line", () => {
   it("takes hardware virtualization with the host's CPU", () => {
     const argv = qemuArguments({ ...spec, accelerator: "kvm" });
     expect([valuesOf(argv, "-accel"), valuesOf(argv, "-cpu")]).toEqual([["kvm"], ["host"]]);
+  });
+
+  it("copies the pages of a saved VM's memory and writes those of one that is saved", () => {
+    const backend = (use: MemoryFile["use"]) =>
+      valuesOf(qemuArguments(spec, { path: "/t/memory", use }), "-object")[0];
+    expect(backend("copied")).toBe(
+      "memory-backend-file,id=ram,size=2304M,mem-path=/t/memory,share=off",
+    );
+    expect(backend("written")).toMatch(/,share=on$/);
+  });
+
+  it("never opens memory that is copied for writing", () => {
+    const environment = qemuEnvironment(spec, { path: "/t/memory", use: "copied" });
+    expect(environment).toEqual({
+      LD_PRELOAD: "/g/open-read-only.so",
+      KATASIM_READ_ONLY: "/t/memory",
+    });
+    expect(qemuEnvironment(spec, { path: "/t/memory", use: "written" })).toEqual({});
+  });
+
+  it("refuses a shared folder's memory on a private copy", () => {
+    const clone = () =>
+      qemuArguments({ ...spec, sharedMemory: true }, { path: "/t/memory", use: "copied" });
+    expect(clone).toThrow("a VM whose memory is a file shares no folders");
   });
 
   it("doubles commas in paths, so that a path is never taken for options", () => {

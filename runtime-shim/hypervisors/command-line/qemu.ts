@@ -2,6 +2,8 @@
  * VmSpec → command line of qemu-system-x86_64. Pure. Every device has a fixed place, so that a saved
  * VM can later be restored into the same list.
  */
+import { fileInPlace } from "../../confinement/vmm-place.ts";
+import { shimError } from "../../errors.ts";
 import { agentPortName } from "../../guest-client/protocol.ts";
 import type { Nic, VmSpec } from "../hypervisor.ts";
 import { kernelParameters } from "./kernel-parameters.ts";
@@ -18,18 +20,44 @@ export const folderSlot = 31;
 // Each growth of the memory takes one; QEMU has 256 at most.
 const memorySlots = 16;
 
+/** A file that is the guest's memory: written through, or copied page by page where the guest writes. */
+export interface MemoryFile {
+  readonly path: string;
+  readonly use: "written" | "copied";
+}
+
+const memoryName = "memory";
+const openReadOnlyName = "open-read-only.so";
+
 /** Program and arguments, with the wrappers that put QEMU into its place. */
-export function qemuCommandLine(spec: VmSpec): readonly string[] {
-  return [...wrappers(spec), qemuProgram, ...qemuArguments(spec)];
+export function qemuCommandLine(spec: VmSpec, memory?: MemoryFile): readonly string[] {
+  const files =
+    memory === undefined
+      ? {}
+      : { [memoryName]: memory.path, [openReadOnlyName]: spec.openReadOnly };
+  return [...wrappers(spec, files), qemuProgram, ...qemuArguments(spec, memory)];
+}
+
+/** What QEMU needs in its environment, so that it cannot write to memory that is copied. */
+export function qemuEnvironment(
+  { place, openReadOnly }: VmSpec,
+  memory: MemoryFile | undefined,
+): Readonly<Record<string, string>> {
+  if (memory?.use !== "copied") return {};
+  return {
+    LD_PRELOAD: fileInPlace(place, openReadOnly, openReadOnlyName),
+    KATASIM_READ_ONLY: fileInPlace(place, memory.path, memoryName),
+  };
 }
 
 /** The same machine, waiting for the state of a saved one instead of booting. */
-export function qemuRestoreCommandLine(spec: VmSpec): readonly string[] {
-  return [...qemuCommandLine(spec), "-incoming", "defer"];
+export function qemuRestoreCommandLine(spec: VmSpec, memory?: MemoryFile): readonly string[] {
+  return [...qemuCommandLine(spec, memory), "-incoming", "defer"];
 }
 
-export function qemuArguments(spec: VmSpec): readonly string[] {
+export function qemuArguments(spec: VmSpec, memory?: MemoryFile): readonly string[] {
   const { kernel, initrd, agentSocket, controlSocket } = pathsInPlace(spec);
+  const backend = memoryBackend(spec, memory);
   return [
     "-nodefaults",
     "-no-user-config",
@@ -39,16 +67,14 @@ export function qemuArguments(spec: VmSpec): readonly string[] {
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
     ...[
       "-machine",
-      `q35,vmport=off,smbus=off,sata=off,usb=off${spec.sharedMemory ? ",memory-backend=ram" : ""}`,
+      `q35,vmport=off,smbus=off,sata=off,usb=off${backend === undefined ? "" : ",memory-backend=ram"}`,
     ],
     // The cache of translated code would grow to a gigabyte; more than this was measured to gain nothing.
     ...["-accel", spec.accelerator === "tcg" ? "tcg,tb-size=128" : spec.accelerator],
     // "max" in software: images built for x86-64-v2 and v3 must run.
     ...["-cpu", spec.accelerator === "tcg" ? "max" : "host"],
-    ...["-m", memory(spec)],
-    ...(spec.sharedMemory
-      ? ["-object", `memory-backend-memfd,id=ram,size=${spec.memoryMib}M,share=on`]
-      : []),
+    ...["-m", memorySize(spec)],
+    ...(backend === undefined ? [] : ["-object", backend]),
     ...["-smp", processors(spec)],
     ...["-kernel", optionValue(kernel)],
     ...["-initrd", optionValue(initrd)],
@@ -70,9 +96,23 @@ export function qemuArguments(spec: VmSpec): readonly string[] {
 }
 
 /** Room to grow costs the guest's kernel tables for it, so there is none where none was asked for. */
-function memory({ memoryMib, most = { vcpus: 0, memoryMib } }: VmSpec): string {
+function memorySize({ memoryMib, most = { vcpus: 0, memoryMib } }: VmSpec): string {
   const room = most.memoryMib > memoryMib ? `,slots=${memorySlots},maxmem=${most.memoryMib}M` : "";
   return `${memoryMib}M${room}`;
+}
+
+/** Undefined for memory that is QEMU's own. Throws VMM_START_FAILED for what would be both. */
+function memoryBackend(spec: VmSpec, memory: MemoryFile | undefined): string | undefined {
+  const { place, memoryMib, sharedMemory } = spec;
+  if (memory === undefined) {
+    return sharedMemory ? `memory-backend-memfd,id=ram,size=${memoryMib}M,share=on` : undefined;
+  }
+  if (sharedMemory) {
+    throw shimError("VMM_START_FAILED", "a VM whose memory is a file shares no folders");
+  }
+  const path = optionValue(fileInPlace(place, memory.path, memoryName));
+  const share = memory.use === "written" ? "on" : "off";
+  return `memory-backend-file,id=ram,size=${memoryMib}M,mem-path=${path},share=${share}`;
 }
 
 function processors({ vcpus, most }: VmSpec): string {

@@ -6,30 +6,33 @@ import type { VmSpec } from "../hypervisor.ts";
 const kernelName = "kernel";
 const initrdName = "initrd";
 
-export function wrappers(spec: VmSpec): readonly string[] {
-  const { netnsPath, place, kernel, initrd } = spec;
-  const files = { [kernelName]: kernel, [initrdName]: initrd };
+const tapScript = 'ip tuntap add dev "$0" mode tap && exec "$@"';
+
+/** `files` are lent beside those that every VMM needs. */
+export function wrappers(
+  spec: VmSpec,
+  files: Readonly<Record<string, string>> = {},
+): readonly string[] {
+  const { place, kernel, initrd, nic } = spec;
+  const tap = nic?.kind === "tap" ? nic.tap : undefined;
+  // A network that the VMM plays leads out by this machine's.
+  const ownNetwork = nic?.kind !== "user";
+  if (place !== undefined) {
+    const all = { [kernelName]: kernel, [initrdName]: initrd, ...files };
+    return enterPlace(place, dirname(spec.controlSocket), { files: all, ownNetwork, tap });
+  }
+  // Another user than root has no powers to give up, and may make no namespaces.
+  const isRoot = process.getuid?.() === 0;
   return [
-    ...(netnsPath === undefined ? [] : ["nsenter", `--net=${netnsPath}`, "--"]),
-    ...(place === undefined ? [] : enterPlace(place, dirname(spec.controlSocket), files)),
-    "setpriv",
-    "--no-new-privs",
-    "--inh-caps=-all",
-    ...powers(spec),
+    ...(isRoot && ownNetwork ? ["unshare", "--net", "--"] : []),
+    ...(isRoot && tap !== undefined ? ["sh", "-c", tapScript, tap] : []),
+    ...["setpriv", "--no-new-privs", "--inh-caps=-all"],
+    // A root that cannot make places keeps one: kernel and images may lie below a user's private folder.
+    ...(isRoot ? ["--bounding-set=-all,+dac_read_search"] : []),
     // When the shim dies, so does its VM.
     "--pdeathsig=SIGKILL",
     "--",
   ];
-}
-
-function powers({ place }: VmSpec): readonly string[] {
-  if (place !== undefined) {
-    const { uid } = place;
-    return ["--bounding-set=-all", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
-  }
-  // Another user than root has none of these, and may not even give them up. A root that cannot make
-  // places keeps one: kernel and images may lie below a user's private folder.
-  return process.getuid?.() === 0 ? ["--bounding-set=-all,+dac_read_search"] : [];
 }
 
 /** The paths of the spec as its VMM knows them. */

@@ -24,16 +24,20 @@ export interface MigrationSocket {
   give(): void;
 }
 
-/** Writes the stopped VM's state; the VM stays, stopped. Rejects with VMM_CONTROL or VMM_GONE. */
+/**
+ * Writes the stopped VM's state; the VM stays, stopped. `withoutMemory`: the memory is a file that is kept
+ * beside it. Rejects with VMM_CONTROL or VMM_GONE.
+ */
 export async function saveState(
   qmp: QmpClient,
   { path, pathInPlace, give }: MigrationSocket,
   file: string,
+  withoutMemory: boolean,
 ): Promise<void> {
   const landing = await acceptOne(path);
   try {
     give();
-    await announceEvents(qmp);
+    await setCapabilities(qmp, withoutMemory);
     await qmp.execute("migrate-set-parameters", { "max-bandwidth": maxBandwidthBytes });
     const ended = migrationEnd(qmp);
     const stored = landing.connection.then((socket) =>
@@ -56,8 +60,9 @@ export async function loadState(
   qmp: QmpClient,
   { path, pathInPlace }: MigrationSocket,
   file: string,
+  withoutMemory: boolean,
 ): Promise<void> {
-  await announceEvents(qmp);
+  await setCapabilities(qmp, withoutMemory);
   const ended = migrationEnd(qmp);
   await qmp.execute("migrate-incoming", { uri: `unix:${pathInPlace}` });
   try {
@@ -69,9 +74,12 @@ export async function loadState(
   }
 }
 
-function announceEvents(qmp: QmpClient): Promise<unknown> {
+function setCapabilities(qmp: QmpClient, withoutMemory: boolean): Promise<unknown> {
   return qmp.execute("migrate-set-capabilities", {
-    capabilities: [{ capability: "events", state: true }],
+    capabilities: [
+      { capability: "events", state: true },
+      { capability: "x-ignore-shared", state: withoutMemory },
+    ],
   });
 }
 

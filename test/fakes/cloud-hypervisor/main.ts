@@ -180,6 +180,8 @@ async function boot(machine: VmConfig, snapshot?: string): Promise<void> {
     },
     kernel: payload.kernel,
     initrd: payload.initramfs,
+    // A snapshot of its own holds the memory.
+    openReadOnly: "",
     ...(nic === undefined ? {} : { nic: { kind: "tap" as const, ...nic } }),
     agentSocket: `${vsock.socket}.port`,
     controlSocket: `${socketPath}.qmp`,

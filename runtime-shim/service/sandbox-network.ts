@@ -1,0 +1,66 @@
+/** A sandbox's NIC: what it is to be, its other end in the pod's network, and what listens there. */
+import type { VmmCgroup } from "../confinement/vmm-cgroup.ts";
+import type { GuestClient } from "../guest-client/client.ts";
+import { joinPort } from "../guest-client/dial-server.ts";
+import type { Nic } from "../hypervisors/hypervisor.ts";
+import type { PodInterface } from "../network/interface.ts";
+import { createPodListeners, type PodListeners } from "../network/pod-listeners.ts";
+import { connectTap, disconnectTap, findPodInterface, tapName } from "../network/tcfilter.ts";
+import { userNetwork } from "../network/user-network.ts";
+import { bootMac } from "./boot-guest.ts";
+import type { SandboxInput } from "./sandbox.ts";
+import { writeShimState } from "./state-file.ts";
+
+export interface GuestNic {
+  readonly nic: Nic;
+  readonly pod: PodInterface;
+}
+
+export interface JoinedNetwork {
+  readonly pod: PodInterface;
+  leave(): Promise<void>;
+}
+
+/** What its NIC is to be; undefined for a sandbox without one. */
+export async function planNetwork({
+  netnsPath,
+  address,
+  options,
+}: SandboxInput): Promise<GuestNic | undefined> {
+  if (options.network === "user") {
+    const { pod, ...network } = userNetwork(address);
+    return { pod, nic: { kind: "user", mac: bootMac, egress: options.egress, ...network } };
+  }
+  if (options.network === "none" || netnsPath === undefined) return undefined;
+  const pod = await findPodInterface(netnsPath);
+  return pod && { pod, nic: { kind: "tap", mac: bootMac, tap: tapName } };
+}
+
+/** Resolves when the VM's NIC leads to the pod's network. */
+export async function joinNetwork(
+  { netnsPath, state }: SandboxInput,
+  vmmPid: number,
+  network: GuestNic | undefined,
+  cgroup: VmmCgroup | undefined,
+): Promise<JoinedNetwork | undefined> {
+  if (network === undefined) return undefined;
+  const { pod } = network;
+  if (network.nic.kind !== "tap" || netnsPath === undefined) return { pod, leave: async () => {} };
+  const cgroupFolders = cgroup === undefined ? {} : { cgroupFolders: cgroup.folders };
+  writeShimState({ ...state, ...cgroupFolders, netnsPath, podInterface: pod.name });
+  await connectTap(netnsPath, vmmPid, pod);
+  return { pod, leave: () => disconnectTap(netnsPath, pod.name) };
+}
+
+export function listenInNamespace(
+  { netnsPath = "", log }: SandboxInput,
+  guest: GuestClient,
+): PodListeners {
+  return createPodListeners({
+    netnsPath,
+    log,
+    // It listened a moment ago; a reset is what one meets who comes late.
+    connect: (socket, port) =>
+      void joinPort(socket, guest, port).catch(() => socket.resetAndDestroy()),
+  });
+}
