@@ -57,6 +57,21 @@ static int leave_initramfs(void)
 	return old_root;
 }
 
+/*
+ * A disk that is there at boot is a slot, and stays without a driver until MOUNT_DISK names it: the driver
+ * takes a disk's size and limits from what it finds at first. One that is plugged later gets it at once.
+ */
+static bool leaves_slots_alone(const char *module)
+{
+	return strcmp(module, "virtio_blk.ko") == 0;
+}
+
+static void probe_at_once(const char *yes)
+{
+	if (file_write("/sys/bus/virtio/drivers_autoprobe", yes) < 0)
+		warn("drivers_autoprobe");
+}
+
 /* Loads what a list names, in that order, and frees each file's memory behind it. */
 static void load_list(int dir, const char *list)
 {
@@ -66,8 +81,12 @@ static void load_list(int dir, const char *list)
 	char *rest = NULL;
 	for (char *name = strtok_r(order, "\n", &rest); name; name = strtok_r(NULL, "\n", &rest)) {
 		int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+		if (leaves_slots_alone(name))
+			probe_at_once("0");
 		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST))
 			warn(name);
+		if (leaves_slots_alone(name))
+			probe_at_once("1");
 		if (fd >= 0)
 			close(fd);
 		unlinkat(dir, name, 0);

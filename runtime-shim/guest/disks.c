@@ -27,6 +27,7 @@
 
 enum {
 	SERIAL_MAX = 20, /* what virtio-blk carries */
+	SLOT_MAX = 12,	 /* "0000:00:06.0" */
 	DEVICE_TIMEOUT_MS = 10000,
 	PROBE_TRIES = 500, /* of PROBE_PAUSE_MS each */
 	PROBE_PAUSE_MS = 10,
@@ -40,7 +41,14 @@ struct disk {
 	bool read_only;
 	char volume[200]; /* a path under the shared folder, or empty */
 	uint64_t size_bytes;
+	char slot[SLOT_MAX + 1]; /* the PCI address of a device without a driver, or empty */
 	char device[64];
+};
+
+/* What UNMOUNT_DISK hands to its worker. */
+struct unmounting {
+	char path[64];
+	char slot[SLOT_MAX + 1];
 };
 
 bool serial_is_legal(const char *serial)
@@ -76,6 +84,61 @@ static bool find_device(struct disk *disk)
 	if (dir)
 		closedir(dir);
 	return found;
+}
+
+static bool slot_is_legal(const char *slot)
+{
+	return strlen(slot) <= SLOT_MAX && strspn(slot, "0123456789abcdef:.") == strlen(slot) &&
+	       slot[0] != '.';
+}
+
+/* The first entry of a folder that begins so. */
+static bool find_entry(const char *folder, const char *prefix, char *out, size_t size)
+{
+	DIR *dir = opendir(folder);
+	struct dirent *entry;
+	bool found = false;
+	while (dir && !found && (entry = readdir(dir))) {
+		found = entry->d_name[0] != '.' && strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
+		if (found)
+			snprintf(out, size, "%.30s", entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/*
+ * A slot is a disk that was there when the guest booted, and got no driver then (boot.c): the host has
+ * put a file behind it, and what the driver finds now is right.
+ */
+static int bind_slot(struct disk *disk)
+{
+	char folder[100], virtio[32], block[140], name[32];
+	snprintf(folder, sizeof(folder), "/sys/bus/pci/devices/%s", disk->slot);
+	if (!find_entry(folder, "virtio", virtio, sizeof(virtio)))
+		return ENODEV;
+	snprintf(block, sizeof(block), "%s/%s/block", folder, virtio);
+	if (access(block, F_OK) == 0)
+		return EBUSY;
+	if (file_write("/sys/bus/virtio/drivers_probe", virtio) < 0)
+		return errno;
+	if (!find_entry(block, "", name, sizeof(name)))
+		return ENODEV;
+	snprintf(disk->device, sizeof(disk->device), "/dev/%s", name);
+	return 0;
+}
+
+static int unbind_slot(const char *slot)
+{
+	char folder[100], virtio[32];
+	snprintf(folder, sizeof(folder), "/sys/bus/pci/devices/%s", slot);
+	if (!find_entry(folder, "virtio", virtio, sizeof(virtio)))
+		return ENODEV;
+	/* ENODEV: it has no driver, as after a mount that failed. */
+	if (file_write("/sys/bus/virtio/drivers/virtio_blk/unbind", virtio) < 0 && errno != ENODEV)
+		return errno;
+	return 0;
 }
 
 static bool has_type(const struct disk *disk, const char *fstype)
@@ -130,13 +193,20 @@ static int mount_work(void *argument, char *message)
 	disk_path(path, sizeof(path), disk->serial);
 	if (is_mounted(path))
 		return 0;
-	int error = 0;
+	int error = disk->slot[0] ? bind_slot(disk) : 0;
+	if (error) {
+		snprintf(message, JOB_MESSAGE, "no disk in slot %s for %s: %s", disk->slot, disk->serial,
+			 strerror(error));
+		return error;
+	}
 	if ((mkdir(path, 0755) < 0 && errno != EEXIST) || mount_device(disk, path) < 0) {
 		error = errno;
 	} else if (disk->volume[0] && bind_volume(disk, path) < 0) {
 		error = errno;
 		umount2(path, MNT_DETACH);
 	}
+	if (error && disk->slot[0])
+		unbind_slot(disk->slot);
 	if (error)
 		snprintf(message, JOB_MESSAGE, "mounting disk %s (%s) as %s: %s", disk->serial, disk->device,
 			 disk->fstype, strerror(error));
@@ -156,7 +226,7 @@ static void mount_done(void *owner, int error, const char *message)
 static bool try_mount(struct device_wait *wait)
 {
 	struct disk *disk = OWNER_OF(wait, struct disk, wait);
-	if (has_type(disk, "tmpfs") || (has_type(disk, "virtiofs") && boot_has_virtio(VIRTIO_ID_FS))) {
+	if (disk->slot[0] || has_type(disk, "tmpfs") || (has_type(disk, "virtiofs") && boot_has_virtio(VIRTIO_ID_FS))) {
 		job_run(mount_work, disk, mount_done, disk);
 		return true;
 	}
@@ -190,7 +260,7 @@ static bool is_file_system(const char *name)
 
 void verb_mount_disk(struct request *r)
 {
-	const char *serial = "", *fstype = "", *volume = "";
+	const char *serial = "", *fstype = "", *volume = "", *slot = "";
 	uint64_t read_only = 0, size_bytes = 0;
 	struct field f;
 	while (request_field(r, &f)) {
@@ -204,6 +274,8 @@ void verb_mount_disk(struct request *r)
 			volume = request_text(r, &f);
 		else if (f.tag == 5)
 			size_bytes = request_u64(r, &f);
+		else if (f.tag == 6)
+			slot = request_text(r, &f);
 		else
 			request_unknown(r, &f);
 	}
@@ -212,6 +284,10 @@ void verb_mount_disk(struct request *r)
 	if (!serial_is_legal(serial) || !is_file_system(fstype)) {
 		link_error(r->id, EINVAL,
 			   "MOUNT_DISK needs a serial of 1 to 20 bytes and erofs, ext4, tmpfs or virtiofs");
+		return;
+	}
+	if (!slot_is_legal(slot)) {
+		link_error(r->id, EINVAL, "MOUNT_DISK needs a PCI address for a slot, got %s", slot);
 		return;
 	}
 	if (volume[0] && (!shared_inner_path(volume) || strlen(volume) >= sizeof(((struct disk *)0)->volume))) {
@@ -227,6 +303,7 @@ void verb_mount_disk(struct request *r)
 	snprintf(disk->serial, sizeof(disk->serial), "%s", serial);
 	snprintf(disk->fstype, sizeof(disk->fstype), "%s", fstype);
 	snprintf(disk->volume, sizeof(disk->volume), "%s", volume);
+	snprintf(disk->slot, sizeof(disk->slot), "%s", slot);
 	disk->read_only = read_only != 0;
 	disk->size_bytes = size_bytes;
 	disk->wait.try = try_mount;
@@ -236,7 +313,8 @@ void verb_mount_disk(struct request *r)
 
 static int unmount_work(void *argument, char *message)
 {
-	const char *path = argument;
+	const struct unmounting *it = argument;
+	const char *path = it->path;
 	/* EINVAL: not a mount point. */
 	if (umount2(path, UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT) {
 		int error = errno;
@@ -244,7 +322,10 @@ static int unmount_work(void *argument, char *message)
 		return error;
 	}
 	rmdir(path);
-	return 0;
+	int error = it->slot[0] ? unbind_slot(it->slot) : 0;
+	if (error)
+		snprintf(message, JOB_MESSAGE, "slot %s: %s", it->slot, strerror(error));
+	return error;
 }
 
 static void unmount_done(void *owner, int error, const char *message)
@@ -258,21 +339,24 @@ static void unmount_done(void *owner, int error, const char *message)
 
 void verb_unmount_disk(struct request *r)
 {
-	const char *serial = "";
+	const char *serial = "", *slot = "";
 	struct field f;
 	while (request_field(r, &f)) {
 		if (f.tag == 1)
 			serial = request_text(r, &f);
+		else if (f.tag == 2)
+			slot = request_text(r, &f);
 		else
 			request_unknown(r, &f);
 	}
 	if (request_failed(r))
 		return;
-	if (!serial_is_legal(serial)) {
-		link_error(r->id, EINVAL, "UNMOUNT_DISK needs a serial");
+	if (!serial_is_legal(serial) || !slot_is_legal(slot)) {
+		link_error(r->id, EINVAL, "UNMOUNT_DISK needs a serial, and a PCI address for a slot");
 		return;
 	}
-	char path[64];
-	disk_path(path, sizeof(path), serial);
-	job_run(unmount_work, path, unmount_done, (void *)(uintptr_t)r->id);
+	struct unmounting it;
+	disk_path(it.path, sizeof(it.path), serial);
+	snprintf(it.slot, sizeof(it.slot), "%s", slot);
+	job_run(unmount_work, &it, unmount_done, (void *)(uintptr_t)r->id);
 }

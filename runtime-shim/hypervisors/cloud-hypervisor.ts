@@ -193,7 +193,7 @@ function createDiskVerbs(
       folder = true;
     },
     async attachDisk({ serial, path, readOnly }: Disk) {
-      if (plugged.has(serial)) return;
+      if (plugged.has(serial)) return undefined;
       try {
         if (!readOnly) giveTo(place, path);
         const lent = await lend(place, vmmPid, path, serial);
@@ -207,6 +207,7 @@ function createDiskVerbs(
         throw shimError("DISK", `cannot plug ${path}: ${messageOf(cause)}`, { cause });
       }
       plugged.add(serial);
+      return undefined;
     },
     async detachDisk(serial) {
       if (!plugged.has(serial)) return;

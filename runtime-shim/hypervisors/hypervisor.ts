@@ -47,6 +47,8 @@ export interface VmSpec extends VmShape {
   readonly agentSocket: string;
   readonly controlSocket: string;
   readonly consoleLog: string;
+  /** All disks are hot-plugged, also where the hypervisor has slots for some. */
+  readonly withoutSlots?: boolean;
   /** The guest's memory can be mapped by another process: what a shared folder needs. */
   readonly sharedMemory?: boolean;
   /**
@@ -95,9 +97,15 @@ export interface RunningVm {
   readonly agent: Promise<Socket>;
   /** Resolves once, with the reason, when the VMM is gone. */
   readonly exited: Promise<VmExit>;
-  /** Hot-plugs. Rejects with VMM_CONTROL or VMM_GONE. */
-  attachDisk(disk: Disk): Promise<void>;
-  /** Resolves when the guest has let go of it. Succeeds when it is not plugged. */
+  /**
+   * Puts it into a slot the VM was started with, whose PCI address is answered; or hot-plugs it, and the
+   * guest finds it by its serial. Rejects with VMM_CONTROL or VMM_GONE.
+   */
+  attachDisk(disk: Disk): Promise<string | undefined>;
+  /**
+   * Resolves when the guest has let go of it; one in a slot it must have let go of. Succeeds when it is not
+   * plugged.
+   */
   detachDisk(serial: string): Promise<void>;
   /** Hot-plugs, once for a VM with `sharedMemory`. Rejects with VMM_CONTROL or VMM_GONE. */
   attachFolder(folder: SharedFolderDevice): Promise<void>;

@@ -6,12 +6,10 @@ import { z } from "zod";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import { acceptOne } from "../../common/sockets/accept-one.ts";
-import { giveTo, lend, socketInPlace, takeBack } from "../confinement/vmm-place.ts";
+import { giveTo, socketInPlace } from "../confinement/vmm-place.ts";
 import { shimError } from "../errors.ts";
 import {
-  folderSlot,
   type MemoryFile,
-  pluggedBus,
   pluggedSlots,
   qemuArguments,
   qemuCommandLine,
@@ -19,12 +17,13 @@ import {
   qemuProgram,
   qemuRestoreCommandLine,
 } from "./command-line/qemu.ts";
-import { createQmpClient, type QmpClient } from "./control/qemu.ts";
+import { createQmpClient } from "./control/qemu.ts";
 import { loadState, type MigrationSocket, saveState } from "./control/qemu-migration.ts";
-import type { Disk, Hypervisor, RunningVm, SharedFolderDevice, VmSpec } from "./hypervisor.ts";
-import { createPciSlots, type PciSlots, slotAddress } from "./pci-slots.ts";
+import type { Hypervisor, RunningVm, VmSpec } from "./hypervisor.ts";
+import { createPciSlots } from "./pci-slots.ts";
+import { createDiskVerbs } from "./qemu-disks.ts";
 import { createMachineVerbs } from "./qemu-machine.ts";
-import { assertReadable, assertSavable, commonSpec, type DiskVerbs } from "./snapshot-rules.ts";
+import { assertReadable, assertSavable, commonSpec } from "./snapshot-rules.ts";
 import { assertInstalled, startVmm } from "./vmm-process.ts";
 
 // ACPI hot-unplug waits for the guest's kernel; measured at 50 ms.
@@ -98,7 +97,7 @@ async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<
       await qmp.execute("device_del", { id: device });
       await gone;
     };
-    const diskVerbs = createDiskVerbs(qmp, spec.place, vmm.pid, slots, unplug);
+    const diskVerbs = createDiskVerbs(qmp, spec, vmm.pid, slots, unplug);
     const machineVerbs = createMachineVerbs(qmp, spec, slots, unplug);
     const { attachDisk, detachDisk, attachFolder } = diskVerbs;
     const { attachNic, detachNic, resize } = machineVerbs;
@@ -158,98 +157,4 @@ function closeMemoryFile(path: string): void {
 function migrationSocket({ place, controlSocket }: VmSpec): MigrationSocket {
   const path = `${controlSocket}.m`;
   return { path, pathInPlace: socketInPlace(place, path), give: () => giveTo(place, path) };
-}
-
-function createDiskVerbs(
-  qmp: QmpClient,
-  place: VmSpec["place"],
-  vmmPid: number,
-  slots: PciSlots,
-  unplug: (device: string) => Promise<void>,
-): DiskVerbs {
-  const plugged = new Map<string, number>();
-  let folder = false;
-  const names = (serial: string) => ({ node: `n-${serial}`, device: `d-${serial}` });
-  return {
-    hasDisks: () => plugged.size > 0,
-    hasFolder: () => folder,
-    async attachFolder({ tag, socket }: SharedFolderDevice) {
-      giveTo(place, socket);
-      const path = await lend(place, vmmPid, socket, tag);
-      await qmp.execute("chardev-add", {
-        id: tag,
-        backend: {
-          type: "socket",
-          data: { addr: { type: "unix", data: { path } }, server: false },
-        },
-      });
-      try {
-        await qmp.execute("device_add", {
-          ...{ driver: "vhost-user-fs-pci", id: `d-${tag}`, chardev: tag, tag },
-          ...{ bus: pluggedBus, addr: slotAddress(folderSlot), "queue-size": 1024 },
-        });
-      } catch (error) {
-        await qmp.execute("chardev-remove", { id: tag }).catch(() => {});
-        throw error;
-      }
-      folder = true;
-    },
-    async attachDisk(disk: Disk) {
-      if (plugged.has(disk.serial)) return;
-      const slot = slots.take();
-      if (slot === undefined) {
-        throw shimError("DISK", `all ${pluggedSlots} slots of the sandbox's VM are in use`, {
-          hint: "use fewer containers in one pod",
-        });
-      }
-      plugged.set(disk.serial, slot);
-      const { node, device } = names(disk.serial);
-      try {
-        if (!disk.readOnly) giveTo(place, disk.path);
-        const filename = await lend(place, vmmPid, disk.path, disk.serial);
-        await qmp.execute("blockdev-add", {
-          "node-name": node,
-          driver: "raw",
-          "read-only": disk.readOnly,
-          // What the guest frees must not keep space on the host.
-          ...(disk.readOnly ? {} : { discard: "unmap" }),
-          file: { driver: "file", filename, "read-only": disk.readOnly },
-        });
-        try {
-          await qmp.execute("device_add", {
-            driver: "virtio-blk-pci",
-            id: device,
-            drive: node,
-            serial: disk.serial,
-            bus: pluggedBus,
-            addr: slotAddress(slot),
-            "disable-legacy": "on",
-            "num-queues": 1,
-            // QEMU's own answer to a full disk of the host is to stop the VM; the guest's programs are
-            // to be told, as they would be anywhere else.
-            werror: "report",
-            rerror: "report",
-          });
-        } catch (error) {
-          await qmp.execute("blockdev-del", { "node-name": node }).catch(() => {});
-          throw error;
-        }
-      } catch (cause) {
-        plugged.delete(disk.serial);
-        slots.giveBack(slot);
-        await takeBack(place, vmmPid, disk.serial);
-        throw shimError("DISK", `cannot plug ${disk.path}: ${messageOf(cause)}`, { cause });
-      }
-    },
-    async detachDisk(serial) {
-      const slot = plugged.get(serial);
-      if (slot === undefined) return;
-      const { node, device } = names(serial);
-      await unplug(device);
-      await qmp.execute("blockdev-del", { "node-name": node });
-      await takeBack(place, vmmPid, serial);
-      plugged.delete(serial);
-      slots.giveBack(slot);
-    },
-  };
 }

@@ -204,6 +204,7 @@ function createSandbox(
   dial: DialServer,
 ): Sandbox {
   const images = new Map<string, Promise<void>>();
+  const slots = new Map<string, string>();
   let stopAsked = false;
   let brokenGuest: string | undefined;
 
@@ -234,12 +235,14 @@ function createSandbox(
   });
 
   const plug = async (disk: Disk, fsType: "erofs" | "ext4") => {
-    await vm.attachDisk(disk);
+    const slot = await vm.attachDisk(disk);
+    if (slot !== undefined) slots.set(disk.serial, slot);
     try {
       await guest.request("mountDisk", [
         [1, disk.serial],
         [2, fsType],
         [3, disk.readOnly],
+        [6, slot],
       ]);
     } catch (error) {
       await vm.detachDisk(disk.serial).catch(() => {});
@@ -269,7 +272,10 @@ function createSandbox(
     async removeDisk(serial) {
       images.delete(serial);
       try {
-        await guest.request("unmountDisk", [[1, serial]]);
+        await guest.request("unmountDisk", [
+          [1, serial],
+          [2, slots.get(serial)],
+        ]);
       } finally {
         // Its file goes away whatever the guest says.
         await vm.detachDisk(serial);

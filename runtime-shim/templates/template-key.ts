@@ -4,7 +4,6 @@
  */
 import { createHash } from "node:crypto";
 import { readFileSync, realpathSync, statSync } from "node:fs";
-import { join } from "node:path";
 import type { GuestFiles } from "../hypervisors/guest-files.ts";
 import type { Hypervisor, VmSpec } from "../hypervisors/hypervisor.ts";
 
@@ -67,8 +66,4 @@ export function processorDigest(cpuinfo: string): string {
     (name) => new RegExp(`^${name}\\s*:\\s*(.*)$`, "m").exec(cpuinfo)?.[1] ?? "",
   );
   return createHash("sha256").update(facts.join("\n")).digest("hex").slice(0, 16);
-}
-
-export function templateFolder(folder: string, key: string): string {
-  return join(folder, key);
 }

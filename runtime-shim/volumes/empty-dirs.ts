@@ -44,10 +44,11 @@ export function createEmptyDirs(
         ]);
       } else {
         const path = await diskFile(hostPath, sizes.get(basename(hostPath)));
-        await vm.attachDisk({ serial, path, readOnly: false });
+        const slot = await vm.attachDisk({ serial, path, readOnly: false });
         try {
           await guest.request("mountDisk", [
             ...[[1, serial] as const, [2, "ext4"] as const, [4, guestPath] as const],
+            [6, slot],
           ]);
         } catch (error) {
           await vm.detachDisk(serial).catch(() => {});

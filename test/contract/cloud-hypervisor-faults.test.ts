@@ -58,7 +58,7 @@ describe.skipIf(fakeObstacle !== undefined)(`Cloud Hypervisor that misbehaves${s
   });
 
   /** What each verb of a running VM asks for. */
-  const asked: Readonly<Record<string, (vm: RunningVm, spec: VmSpec) => Promise<void>>> = {
+  const asked: Readonly<Record<string, (vm: RunningVm, spec: VmSpec) => Promise<unknown>>> = {
     "vm.add-disk": (vm, spec) =>
       vm.attachDisk({ serial: "disk", path: spec.kernel, readOnly: true }),
     "vm.resize": (vm) => vm.resize({ vcpus: 3, memoryMib: 256 }),

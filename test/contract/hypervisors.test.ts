@@ -78,26 +78,34 @@ describe.each(twins)("$title", (twin) => {
       expect(vm.version).toMatch(/\d+\.\d+/);
     });
 
-    it("plugs disks that the guest finds by serial, and takes them out again", async () => {
-      const disks = ["first", "second"].map((serial) => {
+    it("plugs disks that the guest finds by slot or serial, and takes them out again", async () => {
+      const disks = ["first", "second", "third"].map((serial) => {
         const path = join(spec.id, `${serial}.ext4`);
         execFileSync("truncate", ["-s", "8M", path]);
         execFileSync("/sbin/mkfs.ext4", ["-q", path]);
         return { serial, path, readOnly: false };
       });
+      const slots = new Map<string, string | undefined>();
       for (const disk of disks) {
-        await vm.attachDisk(disk);
+        const slot = await vm.attachDisk(disk);
+        slots.set(disk.serial, slot);
         // Plugged twice is plugged once.
-        await vm.attachDisk(disk);
+        expect(await vm.attachDisk(disk)).toBe(slot);
         await guest.request("mountDisk", [
           [1, disk.serial],
           [2, "ext4"],
           [3, false],
+          [6, slot],
         ]);
       }
+      // The third finds none free.
+      expect(slots.get("third")).toBeUndefined();
       for (const { serial } of disks) {
         await expect(vm.snapshot(spec.id)).rejects.toThrow("the VM has disks");
-        await guest.request("unmountDisk", [[1, serial]]);
+        await guest.request("unmountDisk", [
+          [1, serial],
+          [2, slots.get(serial)],
+        ]);
         await vm.detachDisk(serial);
         await vm.detachDisk(serial);
       }
@@ -105,13 +113,17 @@ describe.each(twins)("$title", (twin) => {
       // What was taken out can come again.
       const [again] = disks;
       if (again === undefined) return;
-      await vm.attachDisk(again);
+      const slot = await vm.attachDisk(again);
       await guest.request("mountDisk", [
         [1, again.serial],
         [2, "ext4"],
         [3, false],
+        [6, slot],
       ]);
-      await guest.request("unmountDisk", [[1, again.serial]]);
+      await guest.request("unmountDisk", [
+        [1, again.serial],
+        [2, slot],
+      ]);
       await vm.detachDisk(again.serial);
       for (const { path } of disks) rmSync(path);
     });

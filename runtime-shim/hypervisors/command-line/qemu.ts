@@ -6,6 +6,7 @@ import { fileInPlace } from "../../confinement/vmm-place.ts";
 import { shimError } from "../../errors.ts";
 import { agentPortName } from "../../guest-client/protocol.ts";
 import type { Nic, VmSpec } from "../hypervisor.ts";
+import { slotAddress } from "../pci-slots.ts";
 import { kernelParameters } from "./kernel-parameters.ts";
 import { pathsInPlace, wrappers } from "./wrappers.ts";
 
@@ -17,6 +18,9 @@ export const pluggedSlots = 30;
 /** The last one is the shared folder's. */
 export const folderSlot = 31;
 
+const firstSlotPlace = 0x6;
+const emptyBytes = 1 << 20;
+
 // Each growth of the memory takes one; QEMU has 256 at most.
 const memorySlots = 16;
 
@@ -25,6 +29,35 @@ export interface MemoryFile {
   readonly path: string;
   readonly use: "written" | "copied";
 }
+
+export interface DiskSlot {
+  /** Of the device. */
+  readonly id: string;
+  /** Of the node behind it that holds nothing. */
+  readonly empty: string;
+  readonly readOnly: boolean;
+  /** On the root bus. */
+  readonly place: number;
+}
+
+/**
+ * Disks that are there from the start with nothing behind them: to put a file there takes a fraction of
+ * what a hot-plug does, most of which is the guest's own work. The first two containers need no other.
+ */
+export const diskSlots: readonly DiskSlot[] = [true, true, false, false].map((readOnly, index) => ({
+  ...{ id: `slot-${index}`, empty: `empty-${index}`, readOnly },
+  place: firstSlotPlace + index,
+}));
+
+/** The settings of every disk but where it is. */
+export const diskSettings = {
+  "disable-legacy": "on",
+  "num-queues": 1,
+  // QEMU's own answer to a full disk of the host is to stop the VM; the guest's programs are to be told,
+  // as they would be anywhere else.
+  werror: "report",
+  rerror: "report",
+} as const;
 
 const memoryName = "memory";
 const openReadOnlyName = "open-read-only.so";
@@ -88,6 +121,7 @@ export function qemuArguments(spec: VmSpec, memory?: MemoryFile): readonly strin
     ...networkArguments(spec),
     ...["-object", "rng-random,id=rng,filename=/dev/urandom"],
     ...["-device", "virtio-rng-pci,rng=rng,bus=pcie.0,addr=0x4"],
+    ...(spec.withoutSlots ? [] : diskSlots).flatMap(slotArguments),
     ...["-device", `pcie-pci-bridge,id=${pluggedBus},bus=pcie.0,addr=0x5`],
     // QEMU calls us: no waiting until its socket has appeared.
     ...["-chardev", `socket,id=control,path=${optionValue(controlSocket)}`],
@@ -99,6 +133,21 @@ export function qemuArguments(spec: VmSpec, memory?: MemoryFile): readonly strin
 function memorySize({ memoryMib, most = { vcpus: 0, memoryMib } }: VmSpec): string {
   const room = most.memoryMib > memoryMib ? `,slots=${memorySlots},maxmem=${most.memoryMib}M` : "";
   return `${memoryMib}M${room}`;
+}
+
+function slotArguments({ id, empty, readOnly, place }: DiskSlot): readonly string[] {
+  const settings = Object.entries(diskSettings).map(([name, value]) => `${name}=${value}`);
+  return [
+    ...[
+      "-blockdev",
+      `null-co,node-name=${empty},size=${emptyBytes},read-zeroes=on,read-only=${readOnly ? "on" : "off"}`,
+    ],
+    "-device",
+    [
+      ...["virtio-blk-pci", `id=${id}`, `drive=${empty}`],
+      ...["bus=pcie.0", `addr=${slotAddress(place)}`, ...settings],
+    ].join(","),
+  ];
 }
 
 /** Undefined for memory that is QEMU's own. Throws VMM_START_FAILED for what would be both. */

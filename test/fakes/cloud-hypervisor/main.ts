@@ -182,6 +182,8 @@ async function boot(machine: VmConfig, snapshot?: string): Promise<void> {
     initrd: payload.initramfs,
     // A snapshot of its own holds the memory.
     openReadOnly: "",
+    // The guest is to find them by their serials, as the real one's.
+    withoutSlots: true,
     ...(nic === undefined ? {} : { nic: { kind: "tap" as const, ...nic } }),
     agentSocket: `${vsock.socket}.port`,
     controlSocket: `${socketPath}.qmp`,
