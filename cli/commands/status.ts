@@ -3,11 +3,12 @@ import type { Command } from "commander";
 import { messageOf } from "../../common/errors.ts";
 import type { CommandContext } from "../context.ts";
 import { readPidFile } from "../daemon/pid-file.ts";
-import { residentBytesOf } from "../daemon/process-memory.ts";
+import { memoryOf } from "../daemon/process-memory.ts";
+import { memoryText, mib } from "../output/memory-text.ts";
 import { cliObject } from "../output/objects.ts";
 import { formatTable } from "../output/table.ts";
 import { type Bind, withOutput } from "../program.ts";
-import type { SandboxView } from "../sandboxes.ts";
+import type { SandboxMemory, SandboxView } from "../sandboxes.ts";
 import { readRememberedSettings, resolveSettings } from "../settings.ts";
 import { readAdminEntry } from "./kubeconfig.ts";
 
@@ -25,9 +26,9 @@ export interface InstanceStatus {
   readonly server: string | undefined;
   readonly parts: readonly Part[];
   readonly sandboxes: readonly SandboxView[];
-  /** Resident memory: the daemon's, and all shims' and VMMs'. */
+  /** What the daemon takes of this machine's memory, and all sandboxes together. */
   readonly daemonBytes: number;
-  readonly sandboxBytes: number;
+  readonly sandboxMemory: SandboxMemory;
 }
 
 const exitCodes = { running: 0, degraded: 1, stopped: 4 } as const;
@@ -49,10 +50,9 @@ export function addStatus(program: Command, bind: Bind): void {
 async function readStatus(context: CommandContext): Promise<InstanceStatus> {
   const { paths } = context;
   const owner = await readPidFile(paths.pidFile);
-  const { listSandboxes } = await import("../sandboxes.ts");
+  const { listSandboxes, totalMemory } = await import("../sandboxes.ts");
   const sandboxes = await listSandboxes(paths);
-  const sandboxBytes = sandboxes.reduce((sum, sandbox) => sum + sandbox.residentBytes, 0);
-  const common = { name: paths.name, sandboxes, sandboxBytes };
+  const common = { name: paths.name, sandboxes, sandboxMemory: totalMemory(sandboxes) };
   if (owner === undefined) {
     // Pods outlive a killed daemon: then the node is not stopped, it has lost its agent.
     const alive = sandboxes.some(({ state }) => state === "ready");
@@ -76,7 +76,7 @@ async function readStatus(context: CommandContext): Promise<InstanceStatus> {
     pid: owner.pid,
     server,
     parts: all,
-    daemonBytes: residentBytesOf(owner.pid),
+    daemonBytes: memoryOf(owner.pid).bytes,
   };
 }
 
@@ -122,18 +122,17 @@ async function askCluster(
 }
 
 function formatStatus(context: CommandContext, status: InstanceStatus): string {
-  const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
   const rows = [
     ...status.parts,
     {
       part: "memory",
-      state: `daemon ${mib(status.daemonBytes)}, sandboxes ${mib(status.sandboxBytes)}`,
+      state: `daemon ${mib(status.daemonBytes)}, sandboxes ${memoryText(status.sandboxMemory)}`,
       ok: true,
       reason: undefined,
     },
     ...status.sandboxes.map((sandbox) => ({
       part: `sandbox ${sandbox.id.slice(0, 12)}`,
-      state: `${sandbox.state}, ${sandbox.namespace}/${sandbox.pod}, ${sandbox.handler}`,
+      state: `${sandbox.state}, ${sandbox.namespace}/${sandbox.pod}, ${sandbox.handler}, ${memoryText(sandbox.memory)}`,
       ok: sandbox.state === "ready",
       reason: sandbox.reason,
     })),

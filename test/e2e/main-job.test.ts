@@ -78,7 +78,18 @@ describe("the main job", () => {
     expect(of("untrusted")).toMatchObject({ state: "ready", handler: "kata-mshv-vm-isolation" });
     expect(of("untrusted").vm.bootId).toBe(await bootId("untrusted"));
     expect(of("untrusted").vm.kernelRelease).toBe(await exec("untrusted", "uname -r"));
-    expect(of("untrusted").residentBytes).toBeGreaterThan(50 * 2 ** 20);
+    const { memory } = of("untrusted");
+    expect(memory.measure).toBe("pss");
+    expect(memory.vmmBytes).toBeGreaterThan(20 * 2 ** 20);
+    expect(memory.shimBytes).toBeGreaterThan(5 * 2 ** 20);
+    expect(memory.totalBytes).toBe(memory.vmmBytes + memory.shimBytes + memory.otherBytes);
+    expect(of("trusted").memory).toMatchObject({ vmmBytes: 0 });
+    // Its containers run on this machine's kernel, below the shim.
+    expect(of("trusted").memory.otherBytes).toBeGreaterThan(0);
+    const status = JSON.parse(await simulator.katasimOk(["status", "-o", "json"]));
+    const { vmmBytes, shimBytes, totalBytes } = status.sandboxMemory;
+    expect(vmmBytes).toBeGreaterThan(20 * 2 ** 20);
+    expect(totalBytes).toBeGreaterThan(vmmBytes + shimBytes);
   });
 
   it("tells the steps of each pod's start, in order", async () => {
