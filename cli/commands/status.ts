@@ -1,12 +1,14 @@
 /** `katasim status`: is the node up, and what runs on it. Exit code 0 running, 1 degraded, 4 not running. */
 import type { Command } from "commander";
 import { messageOf } from "../../common/errors.ts";
+import type { GateState } from "../../common/fair-gate.ts";
+import type { AgentFacts } from "../../simulator/agent.ts";
 import type { CommandContext } from "../context.ts";
 import { readPidFile } from "../daemon/pid-file.ts";
 import { memoryOf } from "../daemon/process-memory.ts";
 import { memoryText, mib } from "../output/memory-text.ts";
 import { cliObject } from "../output/objects.ts";
-import { formatTable } from "../output/table.ts";
+import { formatTable, humanDuration } from "../output/table.ts";
 import { type Bind, withOutput } from "../program.ts";
 import type { SandboxMemory, SandboxView } from "../sandboxes.ts";
 import { readRememberedSettings, resolveSettings } from "../settings.ts";
@@ -29,6 +31,8 @@ export interface InstanceStatus {
   /** What the daemon takes of this machine's memory, and all sandboxes together. */
   readonly daemonBytes: number;
   readonly sandboxMemory: SandboxMemory;
+  /** Starts under way and the memory there is for more, as the node agent says; absent when it does not. */
+  readonly agent?: AgentFacts;
 }
 
 const exitCodes = { running: 0, degraded: 1, stopped: 4 } as const;
@@ -66,9 +70,9 @@ async function readStatus(context: CommandContext): Promise<InstanceStatus> {
       daemonBytes: 0,
     };
   }
-  const { network } = resolveSettings({}, context.env, await readRememberedSettings(paths));
+  const { network, listen } = resolveSettings({}, context.env, await readRememberedSettings(paths));
   const daemon: Part = { part: "daemon", state: `pid ${owner.pid}`, ok: true, reason: undefined };
-  const { server, parts } = await askCluster(context);
+  const { server, parts, agent } = await askCluster(context, listen);
   const all = [daemon, ...parts, { part: "network", ...networkStates[network] }];
   return {
     ...common,
@@ -77,6 +81,7 @@ async function readStatus(context: CommandContext): Promise<InstanceStatus> {
     server,
     parts: all,
     daemonBytes: memoryOf(owner.pid).bytes,
+    ...(agent === undefined ? {} : { agent }),
   };
 }
 
@@ -91,14 +96,27 @@ const networkStates = {
 
 async function askCluster(
   context: CommandContext,
-): Promise<{ readonly server: string | undefined; readonly parts: readonly Part[] }> {
+  listen: string,
+): Promise<{
+  readonly server: string | undefined;
+  readonly parts: readonly Part[];
+  readonly agent?: AgentFacts;
+}> {
   try {
     const { readCluster } = await import("../node-status.ts");
     const entry = await readAdminEntry(context);
     const { server, nodes, pods } = await readCluster(entry);
+    const { readAgentFacts } = await import("../agent-facts.ts");
+    const port = nodes.find(({ kubeletPort }) => kubeletPort !== undefined)?.kubeletPort;
+    // A node that is not up yet has none, and says so itself.
+    const agent =
+      port === undefined
+        ? undefined
+        : await readAgentFacts(entry, { host: listen, port }).catch(() => undefined);
     const running = pods.filter(({ phase }) => phase === "Running").length;
     return {
       server,
+      ...(agent === undefined ? {} : { agent }),
       parts: [
         { part: "api", state: server, ok: true, reason: undefined },
         ...nodes.map(({ name, ready, message, kubeletPort }) => ({
@@ -121,6 +139,27 @@ async function askCluster(
   }
 }
 
+function agentRows({ starts, memory }: AgentFacts) {
+  const { availableMib, totalMib, reserveMib, promisedMib } = memory;
+  const row = (part: string, state: string) => ({ part, state, ok: true, reason: undefined });
+  return [
+    row(
+      "this machine",
+      `${availableMib} of ${totalMib} MiB free, ${reserveMib} MiB kept for itself, ${promisedMib} MiB promised to starting VMs`,
+    ),
+    row("VM starts", gateText(starts.sandboxed)),
+    row("other starts", gateText(starts.trusted)),
+  ];
+}
+
+function gateText({ inside, places, waiting, oldestSinceMs }: GateState): string {
+  const oldest =
+    oldestSinceMs === undefined
+      ? ""
+      : `, the oldest since ${new Date(oldestSinceMs).toISOString()} (${humanDuration(Date.now() - oldestSinceMs)})`;
+  return `starting ${inside} of at most ${places}, waiting ${waiting}${oldest}`;
+}
+
 function formatStatus(context: CommandContext, status: InstanceStatus): string {
   const rows = [
     ...status.parts,
@@ -130,6 +169,7 @@ function formatStatus(context: CommandContext, status: InstanceStatus): string {
       ok: true,
       reason: undefined,
     },
+    ...(status.agent === undefined ? [] : agentRows(status.agent)),
     ...status.sandboxes.map((sandbox) => ({
       part: `sandbox ${sandbox.id.slice(0, 12)}`,
       state: `${sandbox.state}, ${sandbox.namespace}/${sandbox.pod}, ${sandbox.handler}, ${memoryText(sandbox.memory)}`,

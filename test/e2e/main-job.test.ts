@@ -194,7 +194,19 @@ describe("the main job", () => {
   it("is running by its own account", async () => {
     const status = await simulator.katasim(["status", "-o", "json"]);
     expect(status.exitCode).toBe(0);
-    expect(JSON.parse(status.stdout)).toMatchObject({ kind: "Status", state: "running" });
+    const idle = { inside: 0, waiting: 0, places: expect.any(Number) };
+    const { availableMib, totalMib } = JSON.parse(status.stdout).agent.memory;
+    expect(JSON.parse(status.stdout)).toMatchObject({
+      kind: "Status",
+      state: "running",
+      agent: {
+        starts: { sandboxed: idle, trusted: idle },
+        memory: { reserveMib: expect.any(Number), promisedMib: 0 },
+      },
+    });
+    expect(availableMib).toBeLessThan(totalMib);
+    const table = await simulator.katasimOk(["status"]);
+    expect(table).toMatch(/\nVM starts +starting 0 of at most \d+, waiting 0\n/);
   });
 
   it("is already running for a second up", async () => {
