@@ -53,7 +53,7 @@ describe("a pod that is refused", () => {
     await scene.rest();
     expect(statusOf()).toMatchObject({ phase: "Failed", reason: "OutOfmemory" });
     expect(statusOf()?.message).toContain(
-      "The micro-VM needs 224 MiB to start but this machine has 1200 MiB free, of which 1024 MiB are kept for the machine itself (up --memory-reserve): delete other sandboxed pods",
+      "The micro-VM needs 256 MiB to start but this machine has 1200 MiB free, of which 1024 MiB are kept for the machine itself (up --memory-reserve): delete other sandboxed pods",
     );
   });
 
