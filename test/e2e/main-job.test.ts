@@ -122,6 +122,10 @@ describe("the main job", () => {
       expect(names.filter((name) => common.includes(name))).toEqual(common);
       for (const { sinceBeforeMs } of steps) expect(sinceBeforeMs).toBeGreaterThanOrEqual(0);
     }
+    const guest = ["agent answers", "identity done", "sandbox ready"];
+    const untrusted = (await shown("untrusted")).map(({ step }) => step);
+    expect(untrusted.filter((name) => guest.includes(name))).toEqual(guest);
+    expect(untrusted).toEqual(expect.arrayContaining(["VMM executed", "network up"]));
     const table = await simulator.katasimOk(["sandbox", "show", "untrusted", "--timeline"]);
     expect(table).toMatch(/^STEP +SINCE FIRST +SINCE BEFORE\napply seen +0\.0 ms +0\.0 ms\n/);
     expect(table).toMatch(/\nRunning patched +\d+\.\d ms +\d+\.\d ms\n$/);
