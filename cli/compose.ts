@@ -18,6 +18,7 @@ import {
   type PodNetwork,
 } from "../simulator/network/index.ts";
 import { createNodeApi } from "../simulator/node-api/server.ts";
+import { createHostMemory } from "../simulator/pods/host-memory.ts";
 import { createContainerRuntime } from "../simulator/runtime/index.ts";
 import type { ContainerRuntime, HandlerStatus } from "../simulator/runtime-port.ts";
 import { createNodeRuntime } from "../simulator/trusted-runtime.ts";
@@ -165,6 +166,8 @@ export async function startNode(
       vmSize: settings.vmSize,
       podCidr: networkFacts.podCidr,
       hostPorts: networkFacts.hostPorts,
+      parallelStarts: unlessAuto(settings.parallelStarts),
+      memory: createHostMemory({ reserveMib: unlessAuto(settings.memoryReserve) }),
       log: log.child({ component: "agent" }),
       clock: systemClock,
     });
@@ -177,6 +180,7 @@ export async function startNode(
         key: credentials.kubeletServing.keyPem,
       },
       pods: agent.pods,
+      facts: () => agent.facts(),
       runtime,
       nodeName: settings.nodeName,
       log: log.child({ component: "node-api" }),
@@ -216,6 +220,10 @@ async function writeAdminKubeconfig(paths: Paths, api: ApiServer): Promise<void>
   });
   await writeFile(`${paths.adminKubeconfig}.new`, text, { mode: 0o600 });
   await rename(`${paths.adminKubeconfig}.new`, paths.adminKubeconfig);
+}
+
+function unlessAuto(value: number | "auto"): number | undefined {
+  return value === "auto" ? undefined : value;
 }
 
 /** A part that ends is only news when it ends by failing. */

@@ -15,7 +15,7 @@ import {
   type SandboxRecord,
   sandboxLayout,
 } from "../simulator/runtime/index.ts";
-import { residentBytesOf } from "./daemon/process-memory.ts";
+import { type MemoryMeasure, memoryOf, processTree, sumMemory } from "./daemon/process-memory.ts";
 import { cliError } from "./errors.ts";
 
 export interface SandboxView {
@@ -32,8 +32,7 @@ export interface SandboxView {
   readonly createdAtMs: number;
   readonly bundle: string;
   readonly shimPid: number | undefined;
-  /** Resident memory of shim and VMM. */
-  readonly residentBytes: number;
+  readonly memory: SandboxMemory;
   readonly shimLog: string | undefined;
   readonly consoleLog: string | undefined;
   readonly vm: VmRecord | undefined;
@@ -45,13 +44,24 @@ export interface SandboxView {
   readonly timeline: readonly TimedStep[];
 }
 
+/** What a sandbox takes of this machine, guest included. */
+export interface SandboxMemory {
+  readonly vmmBytes: number;
+  readonly shimBytes: number;
+  /** Whatever else its shim started: virtiofsd, the containers on this machine's kernel. */
+  readonly otherBytes: number;
+  readonly totalBytes: number;
+  readonly measure: MemoryMeasure;
+}
+
 /** Newest last; empty when the instance was never started. */
 export async function listSandboxes(paths: Paths): Promise<readonly SandboxView[]> {
   if (!existsSync(paths.database)) return [];
   let records: ReturnType<typeof openRuntimeRecords> | undefined;
   try {
     records = openRuntimeRecords(paths.database);
-    return records.sandboxes().map((record) => viewOf(paths, record));
+    const below = processTree();
+    return records.sandboxes().map((record) => viewOf(paths, record, below));
   } catch (error) {
     throw cliError("DATABASE_CORRUPT", `cannot read ${paths.database}`, {
       cause: error,
@@ -92,12 +102,18 @@ export function pickSandbox(all: readonly SandboxView[], wanted: string): Sandbo
   return found;
 }
 
-function viewOf(paths: Paths, record: SandboxRecord): SandboxView {
+function viewOf(
+  paths: Paths,
+  record: SandboxRecord,
+  below: ReturnType<typeof processTree>,
+): SandboxView {
   const { folder, bundle } = sandboxLayout(paths, record.id);
   const vm = readVmRecord(bundle);
   const handler = builtinHandlers.find(({ name }) => name === record.handler);
   const kataVmmPid = record.kata === undefined ? undefined : record.taskPid;
-  const lost = whoDied(record, vm?.vmmPid ?? kataVmmPid);
+  const vmmPid = vm?.vmmPid ?? kataVmmPid;
+  const shimPid = record.shimPid ?? vm?.shimPid;
+  const lost = whoDied(record, vmmPid);
   const file = (path: string) => (existsSync(path) ? path : undefined);
   return {
     id: record.id,
@@ -111,10 +127,8 @@ function viewOf(paths: Paths, record: SandboxRecord): SandboxView {
     ip: record.ip,
     createdAtMs: record.createdAtMs,
     bundle,
-    shimPid: record.shimPid ?? vm?.shimPid,
-    residentBytes: [record.shimPid ?? vm?.shimPid, vm?.vmmPid ?? kataVmmPid]
-      .filter((pid) => pid !== undefined)
-      .reduce((sum, pid) => sum + residentBytesOf(pid), 0),
+    shimPid,
+    memory: memoryOfSandbox(vmmPid, shimPid, below),
     shimLog: file(join(bundle, "shim.log")) ?? file(join(folder, "shim.log")),
     consoleLog: vm === undefined ? undefined : file(vm.consoleLog),
     vm,
@@ -125,6 +139,38 @@ function viewOf(paths: Paths, record: SandboxRecord): SandboxView {
       record.timeline ?? [],
       vm?.timeline ?? [],
     ),
+  };
+}
+
+function memoryOfSandbox(
+  vmmPid: number | undefined,
+  shimPid: number | undefined,
+  below: ReturnType<typeof processTree>,
+): SandboxMemory {
+  const vmm = sumMemory(vmmPid === undefined ? [] : [memoryOf(vmmPid)]);
+  const shim = sumMemory(shimPid === undefined ? [] : [memoryOf(shimPid)]);
+  const helpers = shimPid === undefined ? [] : below(shimPid).filter((pid) => pid !== vmmPid);
+  const other = sumMemory(helpers.map(memoryOf));
+  const total = sumMemory([vmm, shim, other]);
+  return {
+    vmmBytes: vmm.bytes,
+    shimBytes: shim.bytes,
+    otherBytes: other.bytes,
+    totalBytes: total.bytes,
+    measure: total.measure,
+  };
+}
+
+/** All of them together. */
+export function totalMemory(sandboxes: ReadonlyArray<Pick<SandboxView, "memory">>): SandboxMemory {
+  const sum = (part: "vmmBytes" | "shimBytes" | "otherBytes" | "totalBytes") =>
+    sandboxes.reduce((bytes, { memory }) => bytes + memory[part], 0);
+  return {
+    vmmBytes: sum("vmmBytes"),
+    shimBytes: sum("shimBytes"),
+    otherBytes: sum("otherBytes"),
+    totalBytes: sum("totalBytes"),
+    measure: sandboxes.some(({ memory }) => memory.measure === "rss") ? "rss" : "pss",
   };
 }
 

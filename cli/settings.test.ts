@@ -20,6 +20,8 @@ describe("resolveSettings", () => {
       kataConfig: "",
       network: process.getuid?.() === 0 ? "cni" : "user",
       egress: "none",
+      parallelStarts: "auto",
+      memoryReserve: "auto",
     });
   });
 

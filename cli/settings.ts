@@ -60,6 +60,10 @@ export const NodeSettingsSchema = z.object({
     .string()
     .transform((file) => (file === "" ? "" : resolve(file)))
     .default(""),
+  /** How many sandboxes start at a time, of VMs and of others each. */
+  parallelStarts: z.literal("auto").or(z.coerce.number().int().min(1).max(1024)).default("auto"),
+  /** MiB of this machine that no VM is started into. */
+  memoryReserve: z.literal("auto").or(z.coerce.number().int().min(0)).default("auto"),
   /** Where guests get to on a user-mode network. */
   egress: z.enum(egressChoices).default("none"),
 });
@@ -83,6 +87,8 @@ const flagNames: Readonly<Record<keyof NodeSettings, string>> = {
   cniBinDir: "--cni-bin-dir",
   kata: "--kata",
   kataConfig: "--kata-config",
+  parallelStarts: "--parallel-starts",
+  memoryReserve: "--memory-reserve",
   egress: "--egress",
 };
 

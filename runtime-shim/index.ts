@@ -26,6 +26,7 @@ export { addressAnnotation } from "./network/user-network.ts";
 export { SeccompSchema } from "./oci/seccomp.ts";
 export { type ExitReason, readExitReason, readVmRecord } from "./service/bundle-files.ts";
 export { type ShimOptions, ShimOptionsSchema, type VmRecord } from "./shim-options.ts";
+export { firstTakeMib } from "./sizing/first-take.ts";
 export { type SizingProfile, type SizingProfileName, sizingProfiles } from "./sizing/profiles.ts";
 export {
   type PodLimits,

@@ -17,11 +17,12 @@ import { allocatableOf, capacityOf, findVmSize } from "./node/vm-sizes.ts";
 import type { PodDirectory } from "./node-api/pod-directory.ts";
 import { type PodObject, podsPath } from "./objects.ts";
 import { createClusterData } from "./pods/cluster-data.ts";
-import { createHostMemory, type HostMemory } from "./pods/host-memory.ts";
+import { createHostMemory, type HostMemory, type HostMemoryFacts } from "./pods/host-memory.ts";
 import type { PodDependencies } from "./pods/pod-dependencies.ts";
 import { createPodDirectory } from "./pods/pod-directory.ts";
 import { podFolder } from "./pods/pod-files.ts";
 import { createPodManager } from "./pods/pod-manager.ts";
+import { createStartGates, type StartFacts } from "./pods/start-place.ts";
 import type { ContainerRuntime, HandlerStatus, ImageService } from "./runtime-port.ts";
 import { createPodVolumes } from "./volumes/index.ts";
 
@@ -42,6 +43,14 @@ export interface NodeAgentOptions {
   readonly log: Logger;
   /** What is free on this machine; tests say it themselves. */
   readonly memory?: HostMemory;
+  /** How many sandboxes start at a time, of VMs and of others each; default by the number of cores. */
+  readonly parallelStarts?: number | undefined;
+}
+
+/** What the agent tells of itself beside what it tells the cluster. */
+export interface AgentFacts {
+  readonly starts: StartFacts;
+  readonly memory: HostMemoryFacts;
 }
 
 export interface NodeAgent {
@@ -56,6 +65,7 @@ export interface NodeAgent {
   readonly pods: PodDirectory;
   /** After `run`: ends every pod, within `graceMs`, and leaves no mount of theirs. */
   stopAllPods(graceMs: number): Promise<void>;
+  facts(): Promise<AgentFacts>;
   /** Resolves when no pod needs anything at this moment. */
   idle(): Promise<void>;
 }
@@ -103,6 +113,7 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
     },
     volumes: createPodVolumes((uid) => podFolder(paths, uid), data),
     memory: options.memory ?? createHostMemory(),
+    starts: createStartGates(clock, options.parallelStarts),
     handler: (name) => handlers.find((handler) => handler.name === name),
     containerBackoff: createBackoff({ ...backoffLimits, clock }),
     imageBackoff: createBackoff({ ...backoffLimits, clock }),
@@ -180,6 +191,13 @@ export function createNodeAgent(options: NodeAgentOptions): NodeAgent {
     ready,
     pods: createPodDirectory(() => manager.records.values(), deps),
     stopAllPods: (graceMs) => manager.stopAllPods(graceMs),
+    facts: async () => ({
+      starts: {
+        sandboxed: deps.starts.sandboxed.state(),
+        trusted: deps.starts.trusted.state(),
+      },
+      memory: await deps.memory.facts(),
+    }),
     idle: () => manager.idle(),
   };
 }

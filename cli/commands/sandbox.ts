@@ -5,10 +5,11 @@ import type { VmRecord } from "../../runtime-shim/index.ts";
 import { cliError } from "../errors.ts";
 import { interruptSignal } from "../interrupts.ts";
 import { printLog } from "../log-follower.ts";
+import { memoryText } from "../output/memory-text.ts";
 import { cliObject } from "../output/objects.ts";
 import { type Column, formatTable, humanDuration } from "../output/table.ts";
 import { type Bind, withOutput } from "../program.ts";
-import type { SandboxView } from "../sandboxes.ts";
+import type { SandboxMemory, SandboxView } from "../sandboxes.ts";
 
 const columns: readonly Column<SandboxView>[] = [
   { head: "ID", cell: (sandbox) => sandbox.id.slice(0, 12) },
@@ -31,7 +32,10 @@ const columns: readonly Column<SandboxView>[] = [
       return size && `${size.memoryMib}Mi`;
     },
   },
-  { head: "RESIDENT", cell: (sandbox) => `${Math.round(sandbox.residentBytes / 2 ** 20)}Mi` },
+  { head: "TAKES", cell: ({ memory }) => takes(memory) },
+  { head: "VMM", cell: ({ memory }) => mebibytes(memory.vmmBytes), wide: true },
+  { head: "SHIM", cell: ({ memory }) => mebibytes(memory.shimBytes), wide: true },
+  { head: "OTHER", cell: ({ memory }) => mebibytes(memory.otherBytes), wide: true },
   { head: "AGE", cell: (sandbox) => humanDuration(Date.now() - sandbox.createdAtMs) },
   { head: "IP", cell: (sandbox) => sandbox.ip, wide: true },
   { head: "KERNEL", cell: (sandbox) => sandbox.vm?.kernelRelease, wide: true },
@@ -129,7 +133,7 @@ function formatSandbox(sandbox: SandboxView): string {
     ["Created", new Date(sandbox.createdAtMs).toISOString()],
     ["Bundle", sandbox.bundle],
     ["Shim", sandbox.shimPid === undefined ? undefined : `pid ${sandbox.shimPid}`],
-    ["Resident", `${Math.round(sandbox.residentBytes / 2 ** 20)} MiB (shim and VMM)`],
+    ["Takes", memoryText(sandbox.memory)],
     ["VM", vm && `${vm.hypervisor} ${vm.hypervisorVersion} on ${vm.accelerator}, pid ${vm.vmmPid}`],
     ["On the host", vm && hostLimits(vm.cgroup)],
     ["Size", vm && `${vm.vcpus} vCPU, ${vm.memoryMib} MiB${room(vm)}`],
@@ -145,6 +149,15 @@ function formatSandbox(sandbox: SandboxView): string {
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => `${(key && `${key}:`).padEnd(10)} ${value}\n`)
     .join("");
+}
+
+/** "~" where pages that others share are counted in full. */
+function takes({ totalBytes, measure }: SandboxMemory): string {
+  return `${measure === "rss" ? "~" : ""}${mebibytes(totalBytes)}`;
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.round(bytes / 2 ** 20)}Mi`;
 }
 
 function kataRows({

@@ -1,13 +1,16 @@
 /** `katasim status`: is the node up, and what runs on it. Exit code 0 running, 1 degraded, 4 not running. */
 import type { Command } from "commander";
 import { messageOf } from "../../common/errors.ts";
+import type { GateState } from "../../common/fair-gate.ts";
+import type { AgentFacts } from "../../simulator/agent.ts";
 import type { CommandContext } from "../context.ts";
 import { readPidFile } from "../daemon/pid-file.ts";
-import { residentBytesOf } from "../daemon/process-memory.ts";
+import { memoryOf } from "../daemon/process-memory.ts";
+import { memoryText, mib } from "../output/memory-text.ts";
 import { cliObject } from "../output/objects.ts";
-import { formatTable } from "../output/table.ts";
+import { formatTable, humanDuration } from "../output/table.ts";
 import { type Bind, withOutput } from "../program.ts";
-import type { SandboxView } from "../sandboxes.ts";
+import type { SandboxMemory, SandboxView } from "../sandboxes.ts";
 import { readRememberedSettings, resolveSettings } from "../settings.ts";
 import { readAdminEntry } from "./kubeconfig.ts";
 
@@ -25,9 +28,11 @@ export interface InstanceStatus {
   readonly server: string | undefined;
   readonly parts: readonly Part[];
   readonly sandboxes: readonly SandboxView[];
-  /** Resident memory: the daemon's, and all shims' and VMMs'. */
+  /** What the daemon takes of this machine's memory, and all sandboxes together. */
   readonly daemonBytes: number;
-  readonly sandboxBytes: number;
+  readonly sandboxMemory: SandboxMemory;
+  /** Starts under way and the memory there is for more, as the node agent says; absent when it does not. */
+  readonly agent?: AgentFacts;
 }
 
 const exitCodes = { running: 0, degraded: 1, stopped: 4 } as const;
@@ -49,10 +54,9 @@ export function addStatus(program: Command, bind: Bind): void {
 async function readStatus(context: CommandContext): Promise<InstanceStatus> {
   const { paths } = context;
   const owner = await readPidFile(paths.pidFile);
-  const { listSandboxes } = await import("../sandboxes.ts");
+  const { listSandboxes, totalMemory } = await import("../sandboxes.ts");
   const sandboxes = await listSandboxes(paths);
-  const sandboxBytes = sandboxes.reduce((sum, sandbox) => sum + sandbox.residentBytes, 0);
-  const common = { name: paths.name, sandboxes, sandboxBytes };
+  const common = { name: paths.name, sandboxes, sandboxMemory: totalMemory(sandboxes) };
   if (owner === undefined) {
     // Pods outlive a killed daemon: then the node is not stopped, it has lost its agent.
     const alive = sandboxes.some(({ state }) => state === "ready");
@@ -66,9 +70,9 @@ async function readStatus(context: CommandContext): Promise<InstanceStatus> {
       daemonBytes: 0,
     };
   }
-  const { network } = resolveSettings({}, context.env, await readRememberedSettings(paths));
+  const { network, listen } = resolveSettings({}, context.env, await readRememberedSettings(paths));
   const daemon: Part = { part: "daemon", state: `pid ${owner.pid}`, ok: true, reason: undefined };
-  const { server, parts } = await askCluster(context);
+  const { server, parts, agent } = await askCluster(context, listen);
   const all = [daemon, ...parts, { part: "network", ...networkStates[network] }];
   return {
     ...common,
@@ -76,7 +80,8 @@ async function readStatus(context: CommandContext): Promise<InstanceStatus> {
     pid: owner.pid,
     server,
     parts: all,
-    daemonBytes: residentBytesOf(owner.pid),
+    daemonBytes: memoryOf(owner.pid).bytes,
+    ...(agent === undefined ? {} : { agent }),
   };
 }
 
@@ -91,14 +96,27 @@ const networkStates = {
 
 async function askCluster(
   context: CommandContext,
-): Promise<{ readonly server: string | undefined; readonly parts: readonly Part[] }> {
+  listen: string,
+): Promise<{
+  readonly server: string | undefined;
+  readonly parts: readonly Part[];
+  readonly agent?: AgentFacts;
+}> {
   try {
     const { readCluster } = await import("../node-status.ts");
     const entry = await readAdminEntry(context);
     const { server, nodes, pods } = await readCluster(entry);
+    const { readAgentFacts } = await import("../agent-facts.ts");
+    const port = nodes.find(({ kubeletPort }) => kubeletPort !== undefined)?.kubeletPort;
+    // A node that is not up yet has none, and says so itself.
+    const agent =
+      port === undefined
+        ? undefined
+        : await readAgentFacts(entry, { host: listen, port }).catch(() => undefined);
     const running = pods.filter(({ phase }) => phase === "Running").length;
     return {
       server,
+      ...(agent === undefined ? {} : { agent }),
       parts: [
         { part: "api", state: server, ok: true, reason: undefined },
         ...nodes.map(({ name, ready, message, kubeletPort }) => ({
@@ -121,19 +139,40 @@ async function askCluster(
   }
 }
 
+function agentRows({ starts, memory }: AgentFacts) {
+  const { availableMib, totalMib, reserveMib, promisedMib } = memory;
+  const row = (part: string, state: string) => ({ part, state, ok: true, reason: undefined });
+  return [
+    row(
+      "this machine",
+      `${availableMib} of ${totalMib} MiB free, ${reserveMib} MiB kept for itself, ${promisedMib} MiB promised to starting VMs`,
+    ),
+    row("VM starts", gateText(starts.sandboxed)),
+    row("other starts", gateText(starts.trusted)),
+  ];
+}
+
+function gateText({ inside, places, waiting, oldestSinceMs }: GateState): string {
+  const oldest =
+    oldestSinceMs === undefined
+      ? ""
+      : `, the oldest since ${new Date(oldestSinceMs).toISOString()} (${humanDuration(Date.now() - oldestSinceMs)})`;
+  return `starting ${inside} of at most ${places}, waiting ${waiting}${oldest}`;
+}
+
 function formatStatus(context: CommandContext, status: InstanceStatus): string {
-  const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
   const rows = [
     ...status.parts,
     {
       part: "memory",
-      state: `daemon ${mib(status.daemonBytes)}, sandboxes ${mib(status.sandboxBytes)}`,
+      state: `daemon ${mib(status.daemonBytes)}, sandboxes ${memoryText(status.sandboxMemory)}`,
       ok: true,
       reason: undefined,
     },
+    ...(status.agent === undefined ? [] : agentRows(status.agent)),
     ...status.sandboxes.map((sandbox) => ({
       part: `sandbox ${sandbox.id.slice(0, 12)}`,
-      state: `${sandbox.state}, ${sandbox.namespace}/${sandbox.pod}, ${sandbox.handler}`,
+      state: `${sandbox.state}, ${sandbox.namespace}/${sandbox.pod}, ${sandbox.handler}, ${memoryText(sandbox.memory)}`,
       ok: sandbox.state === "ready",
       reason: sandbox.reason,
     })),

@@ -94,6 +94,14 @@ export function addUp(program: Command, bind: Bind): void {
       ).choices(kataChoices),
     )
     .option("--kata-config <file>", "genuine Kata's configuration (default: where Kata looks)")
+    .option(
+      "--parallel-starts <n>",
+      "how many sandboxes start at a time, VMs and others each (default: two for each core)",
+    )
+    .option(
+      "--memory-reserve <mib>",
+      "memory of this machine that no VM is started into (default: a twentieth, 256 to 1024)",
+    )
     .option("--kubeconfig <file>", "kubeconfig to write, instead of $KUBECONFIG or ~/.kube/config")
     .option("--no-kubeconfig", "write no kubeconfig")
     .option("--no-switch-context", "leave current-context as it is")
@@ -265,6 +273,8 @@ function daemonArguments(
     ...["--cni-bin-dir", settings.cniBinDir],
     ...["--kata", settings.kata],
     ...["--kata-config", settings.kataConfig],
+    ...["--parallel-starts", String(settings.parallelStarts)],
+    ...["--memory-reserve", String(settings.memoryReserve)],
     ...["--egress", settings.egress],
     ...(options.retain ? ["--retain"] : []),
     ...Array.from({ length: verbosity }, () => "-v"),

@@ -33,7 +33,7 @@ import { wantsSharedFolders } from "../volumes/volume-annotations.ts";
 import { identifyGuest } from "./boot-guest.ts";
 import { writeVmRecord } from "./bundle-files.ts";
 import { clockIntervalMs, keepGuestClock } from "./guest-clock.ts";
-import { assertHostMemory } from "./host-memory.ts";
+import { assertRoomForVm } from "./host-memory.ts";
 import { type PreparedVm, prepareVm } from "./prepare-vm.ts";
 import { joinNetwork, listenInNamespace, planNetwork } from "./sandbox-network.ts";
 import { createSandboxSize, roomFor, type SandboxSize } from "./sandbox-size.ts";
@@ -101,7 +101,7 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
   const choice = await chooseHypervisor(options, { log, probeCacheDir });
   const { accelerator } = choice;
   const overheadMib = vmmOverheadMib[accelerator === "tcg" ? "software" : "hardware"];
-  assertHostMemory(size.memoryMib + overheadMib);
+  assertRoomForVm(size.memoryMib, overheadMib);
   const sockets = socketPaths(state.socketPrefix);
   const sharedMemory = wantsSharedFolders(input.annotations, options.sharedFolders);
   const undo: Array<() => Promise<void>> = [];

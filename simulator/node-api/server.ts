@@ -33,6 +33,8 @@ export interface NodeApiOptions {
   readonly runtime: ContainerRuntime;
   readonly log: Logger;
   readonly clock: Clock;
+  /** Answered by `/debug/facts`: what no kubelet tells. */
+  readonly facts?: () => Promise<object>;
   /** Named in `/stats/summary`. */
   readonly nodeName?: string;
 }
@@ -110,6 +112,8 @@ export async function createNodeApi(options: NodeApiOptions): Promise<NodeApi> {
     } else if (name === "stats/summary") {
       const { samples } = await samplePods(pods, runtime);
       answerJson(response, formatSummary(options.nodeName ?? "", samples, clock.nowMs()));
+    } else if (name === "debug/facts" && options.facts !== undefined) {
+      answerJson(response, await options.facts());
     } else {
       throw nodeApiError("ROUTE_NOT_FOUND", "404 page not found");
     }

@@ -47,13 +47,13 @@ describe("a pod that is refused", () => {
 
   it("for lack of memory on this machine says what to do", async () => {
     await scene.dispose();
-    scene = await createAgentScene({ availableMib: 1000 });
+    scene = await createAgentScene({ availableMib: 1200 });
     await addClass();
     scene.cluster.addPod("p", untrusted);
     await scene.rest();
     expect(statusOf()).toMatchObject({ phase: "Failed", reason: "OutOfmemory" });
     expect(statusOf()?.message).toContain(
-      "The micro-VM needs 2048 MiB but this machine has 1000 MiB free: lower the containers' memory limits",
+      "The micro-VM needs 256 MiB to start but this machine has 1200 MiB free, of which 1024 MiB are kept for the machine itself (up --memory-reserve): delete other sandboxed pods",
     );
   });
 

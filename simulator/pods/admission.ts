@@ -1,6 +1,6 @@
 /**
  * What this node refuses for good, in the kubelet's form (kubelet.go rejectPod): the pod is Failed
- * with a reason, and the message names the thing and the way out. Pure but for the memory check.
+ * with a reason, and the message names the thing and the way out. Pure.
  */
 import { formatBytes } from "../../common/quantity.ts";
 import type { PodSpec } from "../../proto/kubernetes/gen/types.ts";
@@ -109,11 +109,17 @@ function outOf(
 }
 
 /** The node's machine, not the node's books, is full: no kubelet has words for it, so these are ours. */
-export function memoryRefusal({ neededMib, availableMib, totalMib }: MemoryShortage): Waiting {
+export function memoryRefusal(shortage: MemoryShortage): Waiting {
+  const { kind, neededMib, availableMib, totalMib, reserveMib } = shortage;
   const mib = (amount: number) => formatBytes(amount * 1024 * 1024);
+  const reserve = `${reserveMib} MiB are kept for the machine itself (up --memory-reserve)`;
+  const why =
+    kind === "ever"
+      ? `The micro-VM may take ${neededMib} MiB but this machine has ${totalMib} MiB, of which ${reserve}: lower the containers' memory limits or use a machine with more memory`
+      : `The micro-VM needs ${neededMib} MiB to start but this machine has ${availableMib} MiB free, of which ${reserve}: delete other sandboxed pods, lower the containers' memory requests and limits, or use a machine with more memory`;
   return {
     reason: "OutOfmemory",
-    message: `Node didn't have enough resource: memory, requested: ${mib(neededMib)}, used: ${mib(totalMib - availableMib)}, capacity: ${mib(totalMib)}. The micro-VM needs ${neededMib} MiB but this machine has ${availableMib} MiB free: lower the containers' memory limits, delete other sandboxed pods, or use a machine with more memory`,
+    message: `Node didn't have enough resource: memory, requested: ${mib(neededMib)}, used: ${mib(totalMib - availableMib)}, capacity: ${mib(totalMib)}. ${why}`,
   };
 }
 

@@ -11,6 +11,7 @@ import type { ClusterData } from "./cluster-data.ts";
 import type { PodFacts } from "./field-ref.ts";
 import type { HostMemory } from "./host-memory.ts";
 import type { PodRecord } from "./pod-record.ts";
+import type { StartGates } from "./start-place.ts";
 
 export interface NodeFacts {
   readonly name: string;
@@ -34,6 +35,7 @@ export interface PodDependencies {
   readonly data: ClusterData;
   readonly volumes: PodVolumes;
   readonly memory: HostMemory;
+  readonly starts: StartGates;
   /** What the runtime said of a handler; undefined when it has no such handler. */
   handler(name: string): HandlerStatus | undefined;
   readonly containerBackoff: Backoff;

@@ -64,7 +64,6 @@ export async function terminatePod(
   if (!record.gone && !wasEnded) await report(record, deps, { observeFirst: false });
   await rm(podLogFolder(deps.paths, record.pod), { recursive: true, force: true });
   deps.data.forgetTokens(record.uid);
-  deps.memory.release(record.uid);
   if (!record.gone) {
     const { namespace, name, uid } = record.pod.metadata;
     await deps.cluster.delete(podsPath(namespace), name, { gracePeriodSeconds: 0, uid });

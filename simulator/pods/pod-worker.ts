@@ -3,11 +3,8 @@
  * triggered: whatever woke it, it acts on what is, so a lost event costs time and never a state.
  */
 import { messageOf } from "../../common/errors.ts";
-import { podLimitsFromAmounts, sizeVm } from "../../runtime-shim/index.ts";
 import { containerReference, podReference } from "../events/references.ts";
-import type { HandlerStatus } from "../runtime-port.ts";
-import { podLimits } from "../sizing/pod-resources.ts";
-import { memoryRefusal, refusalOf, resourceRefusal } from "./admission.ts";
+import { refusalOf, resourceRefusal } from "./admission.ts";
 import { startContainer } from "./container-step.ts";
 import { ignoredRequests, notSimulated, sharedHostPaths } from "./plain-warnings.ts";
 import type { ContainerView } from "./pod-containers.ts";
@@ -74,8 +71,13 @@ async function runPod(record: PodRecord, deps: PodDependencies): Promise<number 
         return undefined;
       }
       if (seen.sandboxes.length === 0) await report(record, deps, { observeFirst: false });
-      const retryMs = await createSandbox(record, seen, deps);
-      if (retryMs === undefined) continue;
+      const outcome = await createSandbox(record, seen, deps);
+      if (outcome === undefined) continue;
+      if (typeof outcome === "object") {
+        await failPod(record, deps, outcome);
+        return undefined;
+      }
+      const retryMs = outcome;
       setRetry(record, "", retryMs, deps);
       return earliest(retryMs, deadlineMs);
     }
@@ -147,10 +149,7 @@ async function admit(record: PodRecord, deps: PodDependencies): Promise<Waiting 
     .activePods()
     .filter((other) => other !== record)
     .map((other) => other.pod);
-  const refusal =
-    refusalOf(pod, handler) ??
-    resourceRefusal(pod, others, deps.node) ??
-    (handler?.sandboxed ? await memoryFor(record, handler, deps) : undefined);
+  const refusal = refusalOf(pod, handler) ?? resourceRefusal(pod, others, deps.node);
   if (refusal !== undefined) return refusal;
   record.admitted = true;
   const about = podReference(pod);
@@ -168,25 +167,6 @@ async function admit(record: PodRecord, deps: PodDependencies): Promise<Waiting 
   return undefined;
 }
 
-async function memoryFor(
-  record: PodRecord,
-  handler: HandlerStatus,
-  deps: PodDependencies,
-): Promise<Waiting | undefined> {
-  const { sizing } = handler;
-  if (sizing === undefined) return undefined;
-  const { cpuMillis, memoryBytes } = podLimits(record.pod.spec);
-  let neededMib: number;
-  try {
-    neededMib = sizeVm(sizing, podLimitsFromAmounts(cpuMillis, memoryBytes)).memoryMib;
-  } catch {
-    // Too small for the profile: the shim refuses it in Kata's words.
-    return undefined;
-  }
-  const shortage = await deps.memory.promise(record.uid, neededMib);
-  return shortage && memoryRefusal(shortage);
-}
-
 /** kubelet.go rejectPod, and active_deadline.go: the pod is Failed and never taken up again. */
 async function failPod(record: PodRecord, deps: PodDependencies, why: Waiting): Promise<void> {
   const { reason, message = "" } = why;
@@ -195,7 +175,7 @@ async function failPod(record: PodRecord, deps: PodDependencies, why: Waiting): 
     reason,
     message,
   });
-  const rejected = record.admitted ? message : `Pod was rejected: ${message}`;
+  const rejected = why === deadlineExceeded ? message : `Pod was rejected: ${message}`;
   record.failure = { reason, message: rejected };
   await finishPod(record, deps);
 }

@@ -9,12 +9,15 @@ import { podReference } from "../events/references.ts";
 import { type PodObject, podsPath } from "../objects.ts";
 import type { HostPort, SandboxSpec, SandboxStatus, VmFacts } from "../runtime-port.ts";
 import { sandboxResources } from "../sizing/pod-resources.ts";
+import { memoryRefusal } from "./admission.ts";
 import { podFacts } from "./container-config.ts";
 import { criErrorText, withHint } from "./event-texts.ts";
 import type { PodDependencies } from "./pod-dependencies.ts";
 import { podDns } from "./pod-dns.ts";
 import { podHostname } from "./pod-files.ts";
 import type { Observation, PodRecord } from "./pod-record.ts";
+import type { Waiting } from "./pod-status.ts";
+import { takeStartPlace } from "./start-place.ts";
 import { report } from "./status-report.ts";
 
 // The kubelet's back-off after a failed sync of a pod.
@@ -23,12 +26,15 @@ const retryMs = 10_000;
 /** The handler of a pod without runtimeClassName: containerd's default_runtime_name. */
 export const defaultHandler = "runc";
 
-/** Undefined when the sandbox stands, else after how many milliseconds to try again. */
+/**
+ * Undefined when the sandbox stands, else after how many milliseconds to try again, or why this machine cannot
+ * take the pod.
+ */
 export async function createSandbox(
   record: PodRecord,
   seen: Observation,
   deps: PodDependencies,
-): Promise<number | undefined> {
+): Promise<number | Waiting | undefined> {
   const { pod } = record;
   const about = podReference(pod);
   const previous = seen.sandboxes.at(-1);
@@ -59,10 +65,18 @@ export async function createSandbox(
     return mountRetryMs;
   }
   let sandbox: SandboxStatus;
+  let place: { leave(): void } | undefined;
   try {
     const handler = await handlerOf(record, deps);
     const spec = await sandboxSpec(record);
-    record.timeline.reach("start slot");
+    const taken = await takeStartPlace(record, handler, deps);
+    if ("shortage" in taken) {
+      const refusal = memoryRefusal(taken.shortage);
+      // A pod that has run here is not given up: others may make room.
+      if (record.nextSandboxAttempt === 0) return refusal;
+      throw new Error(refusal.message);
+    }
+    place = taken;
     sandbox = await deps.runtime.runSandbox(handler, spec, record.interrupt.signal);
   } catch (error) {
     record.interrupt.signal.throwIfAborted();
@@ -75,7 +89,7 @@ export async function createSandbox(
     await report(record, deps);
     return retryMs;
   } finally {
-    deps.memory.release(record.uid);
+    place?.leave();
   }
   record.sandbox = sandbox;
   if (sandbox.vm !== undefined) await announceVm(record, sandbox.vm, deps);

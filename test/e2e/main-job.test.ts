@@ -78,7 +78,18 @@ describe("the main job", () => {
     expect(of("untrusted")).toMatchObject({ state: "ready", handler: "kata-mshv-vm-isolation" });
     expect(of("untrusted").vm.bootId).toBe(await bootId("untrusted"));
     expect(of("untrusted").vm.kernelRelease).toBe(await exec("untrusted", "uname -r"));
-    expect(of("untrusted").residentBytes).toBeGreaterThan(50 * 2 ** 20);
+    const { memory } = of("untrusted");
+    expect(memory.measure).toBe("pss");
+    expect(memory.vmmBytes).toBeGreaterThan(20 * 2 ** 20);
+    expect(memory.shimBytes).toBeGreaterThan(5 * 2 ** 20);
+    expect(memory.totalBytes).toBe(memory.vmmBytes + memory.shimBytes + memory.otherBytes);
+    expect(of("trusted").memory).toMatchObject({ vmmBytes: 0 });
+    // Its containers run on this machine's kernel, below the shim.
+    expect(of("trusted").memory.otherBytes).toBeGreaterThan(0);
+    const status = JSON.parse(await simulator.katasimOk(["status", "-o", "json"]));
+    const { vmmBytes, shimBytes, totalBytes } = status.sandboxMemory;
+    expect(vmmBytes).toBeGreaterThan(20 * 2 ** 20);
+    expect(totalBytes).toBeGreaterThan(vmmBytes + shimBytes);
   });
 
   it("tells the steps of each pod's start, in order", async () => {
@@ -111,6 +122,10 @@ describe("the main job", () => {
       expect(names.filter((name) => common.includes(name))).toEqual(common);
       for (const { sinceBeforeMs } of steps) expect(sinceBeforeMs).toBeGreaterThanOrEqual(0);
     }
+    const guest = ["agent answers", "identity done", "sandbox ready"];
+    const untrusted = (await shown("untrusted")).map(({ step }) => step);
+    expect(untrusted.filter((name) => guest.includes(name))).toEqual(guest);
+    expect(untrusted).toEqual(expect.arrayContaining(["VMM executed", "network up"]));
     const table = await simulator.katasimOk(["sandbox", "show", "untrusted", "--timeline"]);
     expect(table).toMatch(/^STEP +SINCE FIRST +SINCE BEFORE\napply seen +0\.0 ms +0\.0 ms\n/);
     expect(table).toMatch(/\nRunning patched +\d+\.\d ms +\d+\.\d ms\n$/);
@@ -183,7 +198,19 @@ describe("the main job", () => {
   it("is running by its own account", async () => {
     const status = await simulator.katasim(["status", "-o", "json"]);
     expect(status.exitCode).toBe(0);
-    expect(JSON.parse(status.stdout)).toMatchObject({ kind: "Status", state: "running" });
+    const idle = { inside: 0, waiting: 0, places: expect.any(Number) };
+    const { availableMib, totalMib } = JSON.parse(status.stdout).agent.memory;
+    expect(JSON.parse(status.stdout)).toMatchObject({
+      kind: "Status",
+      state: "running",
+      agent: {
+        starts: { sandboxed: idle, trusted: idle },
+        memory: { reserveMib: expect.any(Number), promisedMib: 0 },
+      },
+    });
+    expect(availableMib).toBeLessThan(totalMib);
+    const table = await simulator.katasimOk(["status"]);
+    expect(table).toMatch(/\nVM starts +starting 0 of at most \d+, waiting 0\n/);
   });
 
   it("is already running for a second up", async () => {

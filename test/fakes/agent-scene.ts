@@ -39,6 +39,7 @@ const maxPolls = 10_000;
 export interface SceneOptions {
   /** Free memory of the machine. */
   readonly availableMib?: number;
+  readonly parallelStarts?: number;
 }
 
 export async function createAgentScene(options: SceneOptions = {}): Promise<AgentScene> {
@@ -60,10 +61,10 @@ export async function createAgentScene(options: SceneOptions = {}): Promise<Agen
       paths: { pods: join(folder, "pods"), podLogs: join(folder, "logs"), state: folder },
       clock,
       log: silentLogger,
-      memory: createHostMemory(async () => ({
-        availableMib: options.availableMib ?? 100_000,
-        totalMib: 100_000,
-      })),
+      parallelStarts: options.parallelStarts,
+      memory: createHostMemory({
+        read: async () => ({ availableMib: options.availableMib ?? 100_000, totalMib: 100_000 }),
+      }),
     });
     stop = new AbortController();
     running = agent.run(stop.signal, { kubeletPort: 10250 });
