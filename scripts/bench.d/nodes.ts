@@ -88,8 +88,14 @@ async function nodeOf(simulator: Simulator, warmPool: number, signal: AbortSigna
   async function startPod(name: string, kind: PodKind, command = idle): Promise<number> {
     const running = api.watch.running(name);
     const startedMs = performance.now();
-    const [atMs] = await Promise.all([running, api.create(podOf(name, kind, command))]);
-    return atMs - startedMs;
+    try {
+      const [atMs] = await Promise.all([running, api.create(podOf(name, kind, command))]);
+      return atMs - startedMs;
+    } catch (error) {
+      // It must not stand in the way of the next.
+      await api.remove(name).catch(() => {});
+      throw error;
+    }
   }
 
   async function endPod(name: string): Promise<PodEnd> {
