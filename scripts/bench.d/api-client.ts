@@ -55,8 +55,8 @@ export async function connectApi(kubeconfig: string, signal: AbortSignal): Promi
   const watch = createPodWatch(signal);
   const lines = createInterface({ input: stream });
   lines.on("line", (line) => watch.take(JSON.parse(line) as PodEvent));
-  // Reports an interruption, too; whoever waits is told so below.
-  stream.on("error", () => {});
+  // Both report an interruption; whoever waits is told so below.
+  for (const emitter of [stream, lines]) emitter.on("error", () => {});
   stream.once("close", () => watch.end(new Error("the watch on pods ended")));
   return {
     credentials,
