@@ -50,11 +50,15 @@ function chosen(only: readonly string[] | undefined, all: boolean): readonly Row
   return only.flatMap((list) => list.split(",")).flatMap(rowsNamed);
 }
 
+/** A group, a row, or what rows' names begin with: `exec` is `exec-trusted` and `exec-sandboxed`. */
 function rowsNamed(name: string): readonly Row[] {
-  const rows = groups.find((group) => group.name === name)?.rows;
-  const found = rows ?? allRows.filter((row) => row.name === name);
-  if (found.length === 0) throw new Error(`there is no row or group ${JSON.stringify(name)}`);
-  return found;
+  const group = groups.find((candidate) => candidate.name === name);
+  if (group !== undefined) return group.rows;
+  const row = allRows.find((candidate) => candidate.name === name);
+  if (row !== undefined) return [row];
+  const family = allRows.filter((candidate) => candidate.name.startsWith(`${name}-`));
+  if (family.length === 0) throw new Error(`there is no row or group ${JSON.stringify(name)}`);
+  return family;
 }
 
 function withPeers(rows: readonly Row[]): ReadonlySet<string> {
@@ -78,7 +82,7 @@ Measures katasim beside what it stands in for, in one run: the sides of a group 
 Prints medians and spread. Needs root and what scripts/setup installs; takes about ten minutes.
 
   --json FILE    write machine, conditions and figures to FILE as JSON, too
-  --only NAME    this row or group only; may be repeated, or a list with commas
+  --only NAME    this row or group only, or all rows NAME-...; may be repeated, or a list with commas
   --all          with the long rows: 50 pods, 200 cycles
   -n, --passes N passes of each group that repeats (default: what --list says)
   -l, --list     the rows, and what each measures

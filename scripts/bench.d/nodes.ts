@@ -162,8 +162,9 @@ export function pidsOf({ shimPid, vm }: SandboxView): readonly number[] {
 /** What the figures of sandboxed pods hang on, e.g. "qemu 7.2.22 on tcg, 1 vCPU, 2048 MiB, cold". */
 export function vmConditions({ vm }: SandboxView): string {
   if (vm === undefined) return "no VM";
-  const { hypervisor, hypervisorVersion, accelerator, vcpus, memoryMib, startKind } = vm;
-  return `${hypervisor} ${hypervisorVersion} on ${accelerator}, ${vcpus} vCPU, ${memoryMib} MiB, start: ${startKind}`;
+  const { hypervisor, hypervisorVersion, accelerator, vcpus, memoryMib, startKind, fellBack } = vm;
+  const start = fellBack === undefined ? startKind : `${startKind}, for ${fellBack}`;
+  return `${hypervisor} ${hypervisorVersion} on ${accelerator}, ${vcpus} vCPU, ${memoryMib} MiB, start: ${start}`;
 }
 
 function podOf(name: string, kind: PodKind, command: readonly string[]): object {

@@ -48,7 +48,7 @@ describe("scripts/bench", () => {
 
   it.skipIf(why !== undefined)("measures, with the peers, and leaves nothing", async () => {
     const file = join(home.path, "figures.json");
-    const rows = ["docker", "runsc", "run-pod-sandbox-katasim"];
+    const rows = ["docker", "runsc", "up", "run-pod-sandbox-katasim"];
     const { exitCode, stdout, stderr } = await runProgram(
       bench,
       ["-n", "1", "--json", file, "--only", rows.join(",")],
@@ -64,7 +64,7 @@ describe("scripts/bench", () => {
       docker: expect.stringMatching(/^\d+\./),
     });
     expect(conditions.at(-1)).toMatch(/^containerd: .* vCPU, \d+ MiB$/);
-    const measured = ["docker", "run-pod-sandbox-runc", "run-pod-sandbox-katasim"];
+    const measured = ["docker", "up", "run-pod-sandbox-runc", "run-pod-sandbox-katasim"];
     expect(Object.keys(results)).toEqual(["docker", "runsc", ...measured.slice(1)]);
     for (const name of measured) expectFigures(results[name]);
     // Where gVisor is not installed the row says so.
