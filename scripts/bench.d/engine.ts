@@ -6,6 +6,7 @@ import { messageOf } from "../../common/errors.ts";
 import { baseImageArchive, baseImageName } from "../../test/support/containerd-image.ts";
 import { dockerdObstacle, startDockerd } from "../../test/support/dockerd.ts";
 import { NotHere } from "./group.ts";
+import { idle } from "./nodes.ts";
 
 export interface Engine {
   /** Create and start, until the engine says that it runs. */
@@ -45,7 +46,7 @@ export async function startEngine(): Promise<Engine> {
         const startedMs = performance.now();
         const container = await docker.createContainer({
           Image: baseImageName,
-          Cmd: ["/bin/sleep", "1000000"],
+          Cmd: [...idle],
           ...(runtime === "default" ? {} : { HostConfig: { Runtime: runtime } }),
         });
         await container.start();

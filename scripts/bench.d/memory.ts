@@ -7,6 +7,7 @@ import { cpuMs, pssMib } from "./process-figures.ts";
 const counts = [1, 10, 50] as const;
 const most = Math.max(...counts);
 const idleSeconds = 20;
+const sleep = ["/bin/sleep", "1000000"];
 
 /** What is taken together for "the first" and "the last": one start alone says little. */
 const together = 5;
@@ -65,7 +66,7 @@ async function open({ wanted, signal }: OpenOptions): Promise<OpenGroup> {
     const stops = counts.filter((count) => isWantedAt(count, wanted));
     for (const count of stops) {
       while (startsMs.length < count) {
-        startsMs.push(await node.startPod(`idle-${startsMs.length}`, "sandboxed"));
+        startsMs.push(await node.startPod(`idle-${startsMs.length}`, "sandboxed", sleep));
       }
       const sandboxes = await node.sandboxes();
       for (const [name, values] of await measureIdle(count, sandboxes, signal)) {
