@@ -3,15 +3,23 @@
  * `io.containerd.runc.v2`, in a containerd and a network namespace made for it.
  */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { containerdObstacle } from "../../test/support/containerd.ts";
 import { cri, endPod } from "../../test/support/cri-client.ts";
 import { type CriScene, startCriScene } from "../../test/support/cri-scene.ts";
 import { guestFolder } from "../../test/support/guest-image.ts";
-import type { Group, OpenGroup } from "./group.ts";
+import {
+  type Group,
+  NotHere,
+  type OpenGroup,
+  type OpenOptions,
+  type Row,
+  type Samples,
+  twinRows,
+} from "./group.ts";
 
-const rows = [
+const base = [
   { name: "run-pod-sandbox", unit: "ms", what: "RunPodSandbox: network, shim and, ours, a VM" },
   {
     name: "first-container",
@@ -19,83 +27,103 @@ const rows = [
     what: "CreateContainer and StartContainer of an image that no container ran before",
   },
   { name: "second-container", unit: "ms", what: "the same, another container of that image" },
-  { name: "exec", unit: "ms", what: "ExecSync of true in a running container" },
-  { name: "stdout", unit: "MiB/s", what: "64 MiB from an exec's stdout to ctr" },
+  { name: "exec-sync", unit: "ms", what: "ExecSync of true in a running container" },
+  { name: "exec-stdout", unit: "MiB/s", what: "64 MiB from an exec's stdout to ctr" },
   { name: "remove-pod", unit: "ms", what: "StopPodSandbox and RemovePodSandbox" },
-] as const;
+] as const satisfies readonly Row[];
 
-type RowName = (typeof rows)[number]["name"];
+type BaseName = (typeof base)[number]["name"];
+
+const sides = ["runc", "katasim"] as const;
 
 const execsInAPass = 5;
 const stdoutMib = 64;
 const idle = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.2; done"];
 
-export const containerdGroup: Group = { rows, sides: ["runc", "katasim"], open };
+export const containerdGroup: Group = {
+  name: "containerd",
+  rows: twinRows(base, sides),
+  passes: 5,
+  open,
+};
 
-async function open(): Promise<OpenGroup> {
+async function open({ wanted }: OpenOptions): Promise<OpenGroup> {
   const why = containerdObstacle({ cri: true });
-  if (why !== undefined) throw new Error(why);
-  // A cache of its own, so that a first container is one.
-  const cache = mkdtempSync("/tmp/kbench-");
-  symlinkSync(guestFolder(), join(cache, "guest"));
-  process.env.KATASIM_CACHE = cache;
+  if (why !== undefined) throw new NotHere(why);
+  const cache = lendCache();
   let scene: CriScene;
   try {
     scene = await startCriScene();
   } catch (error) {
-    rmSync(cache, { recursive: true, force: true });
+    cache.remove();
     throw error;
   }
   let conditions = "no VM was started";
   let count = 0;
+
+  async function pass(side: string): Promise<Samples> {
+    const values = new Map<string, readonly number[]>();
+    const isWanted = (name: BaseName) => wanted.has(`${name}-${side}`);
+    const note = (name: BaseName, ...samples: number[]) => values.set(`${name}-${side}`, samples);
+    cache.forgetPackedRoots();
+    const [podMs, pod] = await timed(() => scene.pod(`bench-${count++}`, {}, side));
+    note("run-pod-sandbox", podMs);
+    if (side === "katasim") {
+      const vm = scene.vmOf(pod.id);
+      conditions = `${vm.hypervisor} ${vm.hypervisorVersion} on ${vm.accelerator}, ${vm.vcpus} vCPU, ${vm.memoryMib} MiB`;
+    }
+    if (base.some(({ name }) => needsContainer(name) && isWanted(name))) {
+      const [firstMs, main] = await timed(() => pod.run("first", idle));
+      note("first-container", firstMs);
+      if (isWanted("second-container")) {
+        const [secondMs] = await timed(() => pod.run("second", idle));
+        note("second-container", secondMs);
+      }
+      if (isWanted("exec-sync")) note("exec-sync", ...(await execs(scene, main)));
+      if (isWanted("exec-stdout")) note("exec-stdout", await stdout(scene, main));
+    }
+    const [removeMs] = await timed(() => endPod(scene.client, pod.id));
+    note("remove-pod", removeMs);
+    return values;
+  }
+
   return {
-    conditions: () => conditions,
-    async pass(side, wanted) {
-      const values = new Map<string, readonly number[]>();
-      const note = (name: RowName, ...samples: number[]) => {
-        if (wanted.has(name)) values.set(name, samples);
-      };
-      const name = `bench-${count++}`;
-      forgetPackedRoots(cache);
-      const [podMs, pod] = await timed(() => scene.pod(name, {}, side));
-      note("run-pod-sandbox", podMs);
-      if (side === "katasim") {
-        const vm = scene.vmOf(pod.id);
-        conditions = `${vm.hypervisor} ${vm.hypervisorVersion} on ${vm.accelerator}, ${vm.vcpus} vCPU, ${vm.memoryMib} MiB`;
-      }
-      if (rows.some((row) => needsContainer(row.name) && wanted.has(row.name))) {
-        const [firstMs, main] = await timed(() => pod.run("first", idle));
-        note("first-container", firstMs);
-        if (wanted.has("second-container")) {
-          const [secondMs] = await timed(() => pod.run("second", idle));
-          note("second-container", secondMs);
-        }
-        if (wanted.has("exec")) note("exec", ...(await execs(scene, main)));
-        if (wanted.has("stdout")) note("stdout", await stdout(scene, main));
-      }
-      const [removeMs] = await timed(() => endPod(scene.client, pod.id));
-      note("remove-pod", removeMs);
-      return values;
-    },
+    sides: sides.map((side) => ({
+      name: side,
+      rows: base.map(({ name }) => `${name}-${side}`),
+      pass: () => pass(side),
+    })),
+    missing: new Map(),
+    conditions: () => [conditions],
     async close() {
       await scene.stop();
       await scene.containerd.stop();
       const left = scene.containerd.leaks();
       await scene.containerd.dispose();
-      rmSync(cache, { recursive: true, force: true });
+      cache.remove();
       return left;
     },
   };
 }
 
-function needsContainer(name: RowName): boolean {
-  return name !== "run-pod-sandbox" && name !== "remove-pod";
+/** A cache for the shims that containerd starts, with no image in it: so that a first container is one. */
+function lendCache() {
+  const before = process.env.KATASIM_CACHE;
+  const folder = mkdtempSync("/tmp/kbench-");
+  symlinkSync(guestFolder(), join(folder, "guest"));
+  process.env.KATASIM_CACHE = folder;
+  return {
+    forgetPackedRoots: () => rmSync(join(folder, "rootfs"), { recursive: true, force: true }),
+    remove() {
+      if (before === undefined) delete process.env.KATASIM_CACHE;
+      else process.env.KATASIM_CACHE = before;
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
 }
 
-function forgetPackedRoots(cache: string): void {
-  const folder = join(cache, "rootfs");
-  rmSync(folder, { recursive: true, force: true });
-  if (readdirSync(cache).includes("rootfs")) throw new Error(`${folder} cannot be removed`);
+function needsContainer(name: BaseName): boolean {
+  return name !== "run-pod-sandbox" && name !== "remove-pod";
 }
 
 async function execs(scene: CriScene, container: string): Promise<number[]> {

@@ -1,72 +1,78 @@
-/** From samples to figures and a table. */
-import type { Row } from "./group.ts";
+/** From samples to figures. */
+import type { Row, Unit } from "./group.ts";
 
-export interface Figure {
-  readonly n: number;
-  /** The least time or the greatest throughput. */
-  readonly best: number;
-  readonly median: number;
-}
-
-export interface RowFigures {
+export interface Figures {
   readonly row: Row;
-  /** In the order of the group's sides. */
-  readonly sides: ReadonlyMap<string, Figure>;
-  /** Median of the last side, in medians of the first. */
+  readonly n: number;
+  readonly p50: number;
+  /** 95 of 100 samples were at least as good: a high time, a low throughput. */
+  readonly p95: number;
+  readonly best: number;
+  /** This median in medians of the peer. */
   readonly ratio: number | undefined;
+  /** Turns that ended in an error. */
+  readonly failures: number;
 }
 
-export function figuresOf(row: Row, samples: ReadonlyMap<string, readonly number[]>): RowFigures {
-  const sides = new Map(
-    [...samples].map(([side, values]) => {
-      const sorted = [...values].sort((a, b) => a - b);
-      const best = (row.unit === "ms" ? sorted[0] : sorted.at(-1)) ?? Number.NaN;
-      return [side, { n: values.length, best, median: medianOf(sorted) }] as const;
-    }),
+export interface Missing {
+  readonly row: Row;
+  /** Why there are no figures. */
+  readonly missing: string;
+}
+
+export type Result = Figures | Missing;
+
+export function isMissing(result: Result): result is Missing {
+  return "missing" in result;
+}
+
+export interface Measured {
+  readonly row: Row;
+  readonly samples: readonly number[];
+  readonly failures: number;
+  readonly missing: string | undefined;
+}
+
+export function resultsOf(measured: readonly Measured[]): readonly Result[] {
+  const medians = new Map(
+    measured
+      .filter(({ samples }) => samples.length > 0)
+      .map(({ row, samples }) => [row.name, quantile(ascending(samples), 0.5)]),
   );
-  const [first, ...others] = [...sides.values()];
-  const last = others.at(-1);
-  return { row, sides, ratio: first && last && last.median / first.median };
+  return measured.map(({ row, samples, failures, missing }) => {
+    if (samples.length === 0) return { row, missing: missing ?? noSamples(failures) };
+    const sorted = ascending(samples);
+    if (moreIsBetter(row.unit)) sorted.reverse();
+    const p50 = quantile(sorted, 0.5);
+    const peer = row.peer === undefined ? undefined : medians.get(row.peer);
+    return {
+      row,
+      n: samples.length,
+      p50,
+      p95: quantile(sorted, 0.95),
+      best: quantile(sorted, 0),
+      ratio: peer === undefined || peer === 0 ? undefined : p50 / peer,
+      failures,
+    };
+  });
 }
 
-function medianOf(sorted: readonly number[]): number {
-  const middle = sorted.length / 2;
-  const at = (index: number) => sorted[index] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? at(Math.floor(middle)) : (at(middle - 1) + at(middle)) / 2;
+function noSamples(failures: number): string {
+  return failures === 0 ? "the run ended before its turn" : `all ${failures} turns failed`;
 }
 
-export function tableOf(all: readonly RowFigures[]): string {
-  const names = [...new Set(all.flatMap(({ sides }) => [...sides.keys()]))];
-  const head = [
-    "ROW",
-    "UNIT",
-    "N",
-    ...names.map((side) => `${side.toUpperCase()} BEST/MEDIAN`),
-    "RATIO",
-  ];
-  const lines = all.map(({ row, sides, ratio }) => [
-    row.name,
-    row.unit,
-    [...new Set([...sides.values()].map(({ n }) => n))].join("/"),
-    ...names.map((side) => {
-      const figure = sides.get(side);
-      return figure === undefined ? "-" : `${digits(figure.best)} / ${digits(figure.median)}`;
-    }),
-    ratio === undefined ? "-" : ratio.toFixed(2),
-  ]);
-  const widths = head.map((title, column) =>
-    Math.max(title.length, ...lines.map((line) => (line[column] ?? "").length)),
-  );
-  return [head, ...lines]
-    .map((line) =>
-      line
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n");
+function moreIsBetter(unit: Unit): boolean {
+  return unit === "MiB/s";
 }
 
-function digits(value: number): string {
-  return value >= 100 ? value.toFixed(0) : value.toFixed(1);
+function ascending(samples: readonly number[]): number[] {
+  return [...samples].sort((a, b) => a - b);
+}
+
+/** Between the two nearest samples, as numpy and R do by default. */
+function quantile(sorted: readonly number[], part: number): number {
+  const place = (sorted.length - 1) * part;
+  const below = sorted[Math.floor(place)] ?? Number.NaN;
+  const above = sorted[Math.ceil(place)] ?? Number.NaN;
+  return below + (above - below) * (place - Math.floor(place));
 }

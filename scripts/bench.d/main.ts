@@ -1,141 +1,155 @@
 /** The bench: takes the wanted rows' groups one after the other, their sides in turns. */
-import { cpus, loadavg, release } from "node:os";
-import { parseArgs } from "node:util";
-import { containerdGroup } from "./containerd.ts";
-import { figuresOf, type RowFigures, tableOf } from "./figures.ts";
-import type { Group, Row } from "./group.ts";
+import { closeSync, openSync, writeFileSync } from "node:fs";
+import { messageOf } from "../../common/errors.ts";
+import { type Command, helpText, listText, parseCommand } from "./command.ts";
+import { type Measured, type Result, resultsOf } from "./figures.ts";
+import { type Group, NotHere, type OpenGroup, type Side } from "./group.ts";
+import { groups } from "./groups.ts";
+import { readMachine } from "./machine.ts";
+import { jsonOf, textOf } from "./report.ts";
 
-const groups: readonly Group[] = [containerdGroup];
-const defaultPasses = 5;
-
-interface Command {
-  readonly passes: number;
-  readonly json: boolean;
-  readonly list: boolean;
-  readonly wanted: ReadonlySet<string>;
-}
-
-/** Answers the exit code: 1 when something was left or could not be measured, 2 for a wrong call. */
+/** Answers the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   let command: Command;
   try {
-    command = parse(args);
+    command = parseCommand(args);
+    if (command.json !== undefined) assertWritable(command.json);
   } catch (error) {
-    process.stderr.write(`error: ${(error as Error).message}\n  try: scripts/bench -l\n`);
+    say(`error: ${messageOf(error)}\n  try: scripts/bench --help`);
     return 2;
   }
-  if (command.list) {
-    for (const { name, unit, what } of groups.flatMap(({ rows }) => rows)) {
-      process.stdout.write(`${name.padEnd(18)} ${unit.padEnd(6)} ${what}\n`);
-    }
+  if (command.help || command.list) {
+    process.stdout.write(command.help ? helpText : listText());
     return 0;
   }
   const interrupted = new AbortController();
-  process.once("SIGINT", () => interrupted.abort());
-  process.once("SIGTERM", () => interrupted.abort());
-  const loadBefore = loadavg();
-  const results: RowFigures[] = [];
+  // Once: a second Ctrl-C ends the clean-up, too.
+  process.once("SIGINT", () => interrupted.abort(new Error("interrupted")));
+  process.once("SIGTERM", () => interrupted.abort(new Error("interrupted")));
+  const machine = readMachine();
+  const results: Result[] = [];
   const conditions: string[] = [];
-  let code = 0;
-  for (const group of groups.filter((candidate) => wantedRows(candidate, command).length > 0)) {
-    try {
-      const outcome = await measure(group, command, interrupted.signal);
-      results.push(...outcome.figures);
-      conditions.push(outcome.conditions);
-      for (const line of outcome.left) process.stderr.write(`left behind: ${line}\n`);
-      if (outcome.left.length > 0) code = 1;
-    } catch (error) {
-      process.stderr.write(`error: cannot measure: ${(error as Error).message}\n`);
-      code = 1;
-    }
+  let failed = false;
+  for (const group of groups.filter(({ rows }) => rows.some(isWanted(command)))) {
+    const outcome = await measure(group, command, interrupted.signal);
+    results.push(...resultsOf(outcome.measured));
+    conditions.push(...outcome.conditions);
+    failed ||= outcome.failed;
   }
-  const machine = { cpus: cpus().length, kernel: release(), loadBefore, loadAfter: loadavg() };
-  process.stdout.write(
-    command.json ? json(machine, conditions, results) : text(machine, conditions, results),
-  );
-  return interrupted.signal.aborted ? 130 : code;
+  const report = { machine, conditions, results };
+  process.stdout.write(textOf(report));
+  if (command.json !== undefined) writeFileSync(command.json, jsonOf(report));
+  if (interrupted.signal.aborted) return 130;
+  return failed ? 1 : 0;
 }
 
-function parse(args: readonly string[]): Command {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      passes: { type: "string", short: "n" },
-      output: { type: "string", short: "o" },
-      list: { type: "boolean", short: "l" },
-    },
+/** Minutes later would be too late to say so. */
+function assertWritable(file: string): void {
+  closeSync(openSync(file, "a"));
+}
+
+const isWanted =
+  ({ wanted }: Command) =>
+  ({ name }: { readonly name: string }) =>
+    wanted.has(name);
+
+interface Outcome {
+  readonly measured: readonly Measured[];
+  readonly conditions: readonly string[];
+  readonly failed: boolean;
+}
+
+async function measure(group: Group, command: Command, signal: AbortSignal): Promise<Outcome> {
+  const rows = group.rows.filter(isWanted(command));
+  const allMissing = (missing: string, failed: boolean): Outcome => ({
+    measured: rows.map((row) => ({ row, samples: [], failures: 0, missing })),
+    conditions: [],
+    failed,
   });
-  const passes = Number(values.passes ?? defaultPasses);
-  if (!Number.isInteger(passes) || passes < 1) throw new Error("-n takes a whole number from 1 up");
-  if (values.output !== undefined && values.output !== "json") {
-    throw new Error(`-o takes json, not ${JSON.stringify(values.output)}`);
-  }
-  const known = groups.flatMap(({ rows }) => rows.map(({ name }) => name));
-  const unknown = positionals.find((name) => !known.includes(name));
-  if (unknown !== undefined) throw new Error(`there is no row ${JSON.stringify(unknown)}`);
-  return {
-    passes,
-    json: values.output === "json",
-    list: values.list === true,
-    wanted: new Set(positionals.length === 0 ? known : positionals),
-  };
-}
-
-function wantedRows({ rows }: Group, { wanted }: Command): readonly Row[] {
-  return rows.filter(({ name }) => wanted.has(name));
-}
-
-async function measure(group: Group, command: Command, signal: AbortSignal) {
-  const rows = wantedRows(group, command);
-  const samples = new Map(
-    rows.map(({ name }) => [name, new Map(group.sides.map((side) => [side, [] as number[]]))]),
-  );
-  const scene = await group.open();
-  let left: readonly string[] = [];
+  if (signal.aborted) return allMissing("interrupted", false);
+  say(` • ${group.name}: preparing`);
+  let scene: OpenGroup;
   try {
-    for (let pass = 0; pass < command.passes; pass += 1) {
-      for (const side of group.sides) {
-        if (signal.aborted) break;
-        process.stderr.write(` • pass ${pass + 1} of ${command.passes}: ${side}\n`);
-        for (const [name, values] of await scene.pass(side, command.wanted)) {
-          samples
-            .get(name)
-            ?.get(side)
-            ?.push(...values);
-        }
-      }
-    }
+    scene = await group.open({ wanted: new Set(rows.map(({ name }) => name)), signal });
+  } catch (error) {
+    return allMissing(messageOf(error), isFailure(error, group.name, signal));
+  }
+  let left: readonly string[] = [];
+  const tally = createTally();
+  let conditions: readonly string[] = [];
+  try {
+    await takeTurns(group, scene, command, signal, tally);
+    conditions = scene.conditions().map((line) => `${group.name}: ${line}`);
   } finally {
     left = await scene.close();
   }
-  const figures = rows.map((row) => figuresOf(row, samples.get(row.name) ?? new Map()));
-  return { figures, conditions: scene.conditions(), left };
+  for (const line of left) say(`left behind: ${line}`);
+  const failures = new Set(
+    [...scene.missing.values()].filter((error) => isFailure(error, group.name, signal)),
+  );
+  return {
+    measured: rows.map((row) => ({
+      row,
+      samples: tally.samples.get(row.name) ?? [],
+      failures: tally.failures.get(row.name) ?? 0,
+      missing: whyMissing(scene, row.name, signal),
+    })),
+    conditions,
+    failed: left.length > 0 || failures.size > 0 || tally.failures.size > 0,
+  };
 }
 
-interface Machine {
-  readonly cpus: number;
-  readonly kernel: string;
-  readonly loadBefore: readonly number[];
-  readonly loadAfter: readonly number[];
+function whyMissing(scene: OpenGroup, row: string, signal: AbortSignal): string | undefined {
+  if (signal.aborted) return "interrupted";
+  return scene.missing.has(row) ? messageOf(scene.missing.get(row)) : undefined;
 }
 
-function text(machine: Machine, conditions: readonly string[], results: readonly RowFigures[]) {
-  const load = (figures: readonly number[]) => figures.map((figure) => figure.toFixed(1)).join(" ");
-  return [
-    tableOf(results),
-    "",
-    `${machine.cpus} CPUs, Linux ${machine.kernel}; load ${load(machine.loadBefore)} before, ${load(machine.loadAfter)} after`,
-    ...conditions,
-    "",
-  ].join("\n");
+/** Says so. What is not installed is none, nor is what Ctrl-C broke off. */
+function isFailure(error: unknown, group: string, signal: AbortSignal): boolean {
+  if (error instanceof NotHere || signal.aborted) return false;
+  say(`error: cannot measure ${group}: ${messageOf(error)}`);
+  return true;
 }
 
-function json(machine: Machine, conditions: readonly string[], results: readonly RowFigures[]) {
-  const rows = results.map(({ row, sides, ratio }) => ({
-    ...row,
-    sides: Object.fromEntries(sides),
-    ...(ratio === undefined ? {} : { ratio }),
-  }));
-  return `${JSON.stringify({ machine, conditions, rows }, null, 2)}\n`;
+interface Tally {
+  readonly samples: Map<string, number[]>;
+  readonly failures: Map<string, number>;
+}
+
+function createTally(): Tally {
+  return { samples: new Map(), failures: new Map() };
+}
+
+async function takeTurns(
+  group: Group,
+  scene: OpenGroup,
+  command: Command,
+  signal: AbortSignal,
+  tally: Tally,
+): Promise<void> {
+  const passes = group.passes === "once" ? 1 : (command.passes ?? group.passes);
+  const sides = scene.sides.filter(({ rows }) => rows.some((row) => command.wanted.has(row)));
+  for (let pass = 1; pass <= passes; pass += 1) {
+    for (const side of sides) {
+      if (signal.aborted) return;
+      say(` • ${group.name}: pass ${pass} of ${passes}: ${side.name}`);
+      await takeTurn(side, signal, tally);
+    }
+  }
+}
+
+async function takeTurn(side: Side, signal: AbortSignal, tally: Tally): Promise<void> {
+  try {
+    for (const [row, values] of await side.pass()) {
+      tally.samples.set(row, [...(tally.samples.get(row) ?? []), ...values]);
+    }
+  } catch (error) {
+    if (signal.aborted) return;
+    say(`error: ${side.name}: ${messageOf(error)}`);
+    for (const row of side.rows) tally.failures.set(row, (tally.failures.get(row) ?? 0) + 1);
+  }
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
 }

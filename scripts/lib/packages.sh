@@ -9,6 +9,7 @@ needed_programs=(
 	containerd-shim-runc-v2:containerd
 	runc:runc
 	dockerd:docker.io
+	runsc:runsc
 	skopeo:skopeo
 	umoci:umoci
 	socat:socat
