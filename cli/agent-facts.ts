@@ -6,16 +6,22 @@ import { get } from "node:https";
 import { text } from "node:stream/consumers";
 import { checkServerIdentity } from "node:tls";
 import type { AgentFacts } from "../simulator/agent.ts";
+import type { SpareCounts } from "../simulator/runtime/index.ts";
 import type { ClusterEntry } from "./kubeconfig/merge.ts";
 
 // It is on this machine: one that does not answer soon hangs, and `status` shall not.
 const timeoutMs = 5_000;
 
+export interface NodeFacts extends AgentFacts {
+  /** Absent where no VM waits for pods. */
+  readonly pool?: SpareCounts;
+}
+
 /** Rejects when the endpoint does not answer, or not with facts. */
 export async function readAgentFacts(
   entry: ClusterEntry,
   address: { readonly host: string; readonly port: number },
-): Promise<AgentFacts> {
+): Promise<NodeFacts> {
   const pem = (data: string) => Buffer.from(data, "base64").toString("utf8");
   const host = ["0.0.0.0", "::"].includes(address.host) ? "127.0.0.1" : address.host;
   const { status, body } = await new Promise<{ status: number | undefined; body: string }>(
@@ -40,5 +46,5 @@ export async function readAgentFacts(
     },
   );
   if (status !== 200) throw new Error(`the node agent answers ${status}: ${body}`);
-  return JSON.parse(body) as AgentFacts;
+  return JSON.parse(body) as NodeFacts;
 }

@@ -18,8 +18,12 @@ import {
   type PodNetwork,
 } from "../simulator/network/index.ts";
 import { createNodeApi } from "../simulator/node-api/server.ts";
-import { createHostMemory } from "../simulator/pods/host-memory.ts";
-import { createContainerRuntime } from "../simulator/runtime/index.ts";
+import { createHostMemory, readMeminfo } from "../simulator/pods/host-memory.ts";
+import {
+  type ContainerRuntimeOptions,
+  createContainerRuntime,
+  type SpareCounts,
+} from "../simulator/runtime/index.ts";
 import type { ContainerRuntime, HandlerStatus } from "../simulator/runtime-port.ts";
 import { createNodeRuntime } from "../simulator/trusted-runtime.ts";
 import { cniOptions } from "./cni-options.ts";
@@ -56,11 +60,16 @@ export interface NodeRuntime {
   readonly images: NodeImages;
   readonly network: PodNetwork;
   readonly runtime: ContainerRuntime;
+  /** Of the warm pool; undefined where there is none. */
+  spareCounts(): SpareCounts | undefined;
   close(): Promise<void>;
 }
 
 /** Images, network and container runtime without a cluster: what `down` and `runtime list` need, too. */
-export async function openNodeRuntime(options: NodeOptions): Promise<NodeRuntime> {
+export async function openNodeRuntime(
+  options: NodeOptions,
+  spares?: ContainerRuntimeOptions["spares"],
+): Promise<NodeRuntime> {
   const { paths, settings, log } = options;
   const { aliases, mirrors } = await readImageConfig(paths);
   const images = createImageService({
@@ -80,6 +89,8 @@ export async function openNodeRuntime(options: NodeOptions): Promise<NodeRuntime
     require: settings.require,
     guestNetwork: guestNetworks[settings.network],
     egress: settings.egress,
+    shimOptions: { templates: settings.templates === "on" },
+    ...(spares === undefined ? {} : { spares }),
     log: log.child({ component: "runtime" }),
     clock: systemClock,
   });
@@ -94,11 +105,26 @@ export async function openNodeRuntime(options: NodeOptions): Promise<NodeRuntime
     images,
     network,
     runtime,
+    spareCounts: () => shims.spareCounts(),
     async close() {
       await runtime.close();
       images.close();
     },
   };
+}
+
+// A waiting VM takes some 100 MiB, and what a pod does in it more.
+const memoryForPoolMib = 4_096;
+const mostInPool = 2;
+
+/** By itself a node keeps a few VMs, once it has seen what pods want; told to, it does from the start. */
+async function sparesFor({ warmPool, network }: NodeSettings) {
+  const { availableMib } = await readMeminfo();
+  const affordable = Math.min(mostInPool, Math.floor(availableMib / memoryForPoolMib) - 1);
+  const chosen = warmPool === "auto" ? Math.max(0, affordable) : warmPool;
+  // A network that QEMU plays is part of the VM from its start.
+  const pool = network === "cni" ? chosen : 0;
+  return { pool, bare: 1, filled: warmPool !== "auto" && pool > 0 };
 }
 
 export function openNodeNetwork({ paths, settings, log }: NodeOptions): PodNetwork {
@@ -148,7 +174,10 @@ export async function startNode(
     stops.push(() => cluster.close());
 
     progress.step("runtime", "Finding runtimes and running pods");
-    const { images, network, runtime, close } = await openNodeRuntime(options);
+    const { images, network, runtime, spareCounts, close } = await openNodeRuntime(
+      options,
+      await sparesFor(settings),
+    );
     stops.push(close);
     const networkFacts = await network.ensureNode();
     await runtime.recover();
@@ -180,7 +209,7 @@ export async function startNode(
         key: credentials.kubeletServing.keyPem,
       },
       pods: agent.pods,
-      facts: () => agent.facts(),
+      facts: async () => ({ ...(await agent.facts()), pool: spareCounts() }),
       runtime,
       nodeName: settings.nodeName,
       log: log.child({ component: "node-api" }),

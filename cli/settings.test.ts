@@ -20,6 +20,8 @@ describe("resolveSettings", () => {
       kataConfig: "",
       network: process.getuid?.() === 0 ? "cni" : "user",
       egress: "none",
+      templates: "on",
+      warmPool: "auto",
       parallelStarts: "auto",
       memoryReserve: "auto",
     });

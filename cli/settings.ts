@@ -25,6 +25,8 @@ export const guestNetworks = { cni: "netns", user: "user" } as const;
 /** Whose shim serves the handler `kata`. */
 export const kataChoices = ["katasim", "auto", "genuine"] as const;
 
+export const onOff = ["on", "off"] as const;
+
 export const NodeSettingsSchema = z.object({
   /** Address of the API server and the kubelet endpoints. */
   listen: z.ipv4().or(z.ipv6()).default("127.0.0.1"),
@@ -62,6 +64,10 @@ export const NodeSettingsSchema = z.object({
     .default(""),
   /** How many sandboxes start at a time, of VMs and of others each. */
   parallelStarts: z.literal("auto").or(z.coerce.number().int().min(1).max(1024)).default("auto"),
+  /** Whether VMs are cloned from templates; off, every VM boots. */
+  templates: z.enum(onOff).default("on"),
+  /** How many VMs wait for pods. */
+  warmPool: z.literal("auto").or(z.coerce.number().int().min(0).max(64)).default("auto"),
   /** MiB of this machine that no VM is started into. */
   memoryReserve: z.literal("auto").or(z.coerce.number().int().min(0)).default("auto"),
   /** Where guests get to on a user-mode network. */
@@ -88,6 +94,8 @@ const flagNames: Readonly<Record<keyof NodeSettings, string>> = {
   kata: "--kata",
   kataConfig: "--kata-config",
   parallelStarts: "--parallel-starts",
+  templates: "--templates",
+  warmPool: "--warm-pool",
   memoryReserve: "--memory-reserve",
   egress: "--egress",
 };

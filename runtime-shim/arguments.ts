@@ -4,7 +4,7 @@
  */
 import { shimError } from "./errors.ts";
 
-export type ShimAction = "start" | "delete" | "run" | "version" | "info";
+export type ShimAction = "start" | "delete" | "run" | "spare" | "version" | "info";
 
 export interface ShimArguments {
   readonly action: ShimAction;
@@ -51,7 +51,7 @@ export function parseArguments(argv: readonly string[], cwd: string): ShimArgume
   const need = (name: string) => {
     const value = values.get(name);
     if (value !== undefined && value !== "") return value;
-    if (action === "version" || action === "info") return "";
+    if (action === "version" || action === "info" || action === "spare") return "";
     throw shimError("BAD_ARGUMENTS", `the flag -${name} is missing`);
   };
   return {
@@ -68,6 +68,6 @@ function actionOf(actions: readonly string[]): ShimAction {
   const [action, ...more] = actions;
   if (more.length > 0) throw shimError("BAD_ARGUMENTS", `unexpected argument ${more[0]}`);
   if (action === undefined) return "run";
-  if (action === "start" || action === "delete") return action;
-  throw shimError("BAD_ARGUMENTS", `unknown action ${action}: use start or delete`);
+  if (action === "start" || action === "delete" || action === "spare") return action;
+  throw shimError("BAD_ARGUMENTS", `unknown action ${action}: use start, delete or spare`);
 }

@@ -25,6 +25,7 @@ export { probeLadder } from "./hypervisors/probe/probe.ts";
 export { addressAnnotation } from "./network/user-network.ts";
 export { SeccompSchema } from "./oci/seccomp.ts";
 export { type ExitReason, readExitReason, readVmRecord } from "./service/bundle-files.ts";
+export { spareFoldersOf } from "./service/state-file.ts";
 export { type ShimOptions, ShimOptionsSchema, type VmRecord } from "./shim-options.ts";
 export { firstTakeMib } from "./sizing/first-take.ts";
 export { type SizingProfile, type SizingProfileName, sizingProfiles } from "./sizing/profiles.ts";
@@ -48,8 +49,10 @@ export {
   type ServiceHandlers,
   type TtrpcServer,
 } from "./ttrpc/server.ts";
+export type { PrepareOrder, StartOrder } from "./verbs/spare.ts";
 export { fsGroupAnnotation } from "./volumes/guest-owner.ts";
 export {
   emptyDirSizesAnnotation,
   sharedFoldersAnnotation,
+  wantsSharedFolders,
 } from "./volumes/volume-annotations.ts";

@@ -21,6 +21,8 @@ async function main(): Promise<void> {
       return print((await import("./verbs/info.ts")).versionText());
     case "info":
       return print((await import("./verbs/info.ts")).runtimeInfo());
+    case "spare":
+      return (await import("./verbs/spare.ts")).spare();
     case "run":
       return (await import("./verbs/run.ts")).run(args);
   }

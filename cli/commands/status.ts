@@ -2,7 +2,8 @@
 import type { Command } from "commander";
 import { messageOf } from "../../common/errors.ts";
 import type { GateState } from "../../common/fair-gate.ts";
-import type { AgentFacts } from "../../simulator/agent.ts";
+import type { SpareCounts } from "../../simulator/runtime/index.ts";
+import type { NodeFacts } from "../agent-facts.ts";
 import type { CommandContext } from "../context.ts";
 import { readPidFile } from "../daemon/pid-file.ts";
 import { memoryOf } from "../daemon/process-memory.ts";
@@ -32,7 +33,7 @@ export interface InstanceStatus {
   readonly daemonBytes: number;
   readonly sandboxMemory: SandboxMemory;
   /** Starts under way and the memory there is for more, as the node agent says; absent when it does not. */
-  readonly agent?: AgentFacts;
+  readonly agent?: NodeFacts;
 }
 
 const exitCodes = { running: 0, degraded: 1, stopped: 4 } as const;
@@ -100,7 +101,7 @@ async function askCluster(
 ): Promise<{
   readonly server: string | undefined;
   readonly parts: readonly Part[];
-  readonly agent?: AgentFacts;
+  readonly agent?: NodeFacts;
 }> {
   try {
     const { readCluster } = await import("../node-status.ts");
@@ -139,7 +140,7 @@ async function askCluster(
   }
 }
 
-function agentRows({ starts, memory }: AgentFacts) {
+function agentRows({ starts, memory, pool }: NodeFacts) {
   const { availableMib, totalMib, reserveMib, promisedMib } = memory;
   const row = (part: string, state: string) => ({ part, state, ok: true, reason: undefined });
   return [
@@ -147,9 +148,14 @@ function agentRows({ starts, memory }: AgentFacts) {
       "this machine",
       `${availableMib} of ${totalMib} MiB free, ${reserveMib} MiB kept for itself, ${promisedMib} MiB promised to starting VMs`,
     ),
+    ...(pool === undefined ? [] : [row("warm pool", poolText(pool))]),
     row("VM starts", gateText(starts.sandboxed)),
     row("other starts", gateText(starts.trusted)),
   ];
+}
+
+function poolText({ ready, wanted, served, missed }: SpareCounts): string {
+  return `${ready} of ${wanted} VMs wait, ${served} pods got one, ${missed} found none`;
 }
 
 function gateText({ inside, places, waiting, oldestSinceMs }: GateState): string {

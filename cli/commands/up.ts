@@ -19,6 +19,7 @@ import {
   kataChoices,
   type NodeSettings,
   networkChoices,
+  onOff,
   readRememberedSettings,
   rememberSettings,
   resolveSettings,
@@ -97,6 +98,16 @@ export function addUp(program: Command, bind: Bind): void {
     .option(
       "--parallel-starts <n>",
       "how many sandboxes start at a time, VMs and others each (default: two for each core)",
+    )
+    .addOption(
+      new Option(
+        "--templates <switch>",
+        "clone VMs from templates, or boot every one (default: on)",
+      ).choices(onOff),
+    )
+    .option(
+      "--warm-pool <n>",
+      "VMs that wait for pods (default: by free memory, once a sandboxed pod was there)",
     )
     .option(
       "--memory-reserve <mib>",
@@ -274,6 +285,8 @@ function daemonArguments(
     ...["--kata", settings.kata],
     ...["--kata-config", settings.kataConfig],
     ...["--parallel-starts", String(settings.parallelStarts)],
+    ...["--templates", settings.templates],
+    ...["--warm-pool", String(settings.warmPool)],
     ...["--memory-reserve", String(settings.memoryReserve)],
     ...["--egress", settings.egress],
     ...(options.retain ? ["--retain"] : []),

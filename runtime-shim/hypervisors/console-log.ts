@@ -9,6 +9,8 @@ export interface ConsoleLog {
   text(): string;
   /** The last lines of that. */
   tail(): string;
+  /** Under another name of the same file system from now on. */
+  moveTo(path: string): void;
   close(): void;
 }
 
@@ -18,7 +20,8 @@ const maxFileBytes = 1 << 20;
 const tailBytes = 8 << 10;
 const tailLines = 12;
 
-export function openConsoleLog(path: string): ConsoleLog {
+export function openConsoleLog(firstPath: string): ConsoleLog {
+  let path = firstPath;
   let fd: number | undefined = openSync(path, "w", 0o600);
   let size = 0;
   const tail = tailBuffer(tailBytes);
@@ -49,6 +52,10 @@ export function openConsoleLog(path: string): ConsoleLog {
         .filter((line) => line !== "")
         .slice(-tailLines)
         .join("\n"),
+    moveTo(other) {
+      renameSync(path, other);
+      path = other;
+    },
     close() {
       if (fd !== undefined) closeSync(fd);
       fd = undefined;

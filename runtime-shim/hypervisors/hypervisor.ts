@@ -128,6 +128,8 @@ export interface RunningVm {
    * saved memory, or was otherwise changed since its start.
    */
   snapshot(folder: string): Promise<void>;
+  /** Console log and pid file go on under other names of the same file system. */
+  moveFiles(files: Pick<VmSpec, "consoleLog" | "pidFile">): void;
   /** The last lines of the guest's console. */
   consoleTail(): string;
   /** Ends by the VMM's own verbs, by SIGKILL when it takes too long; resolves as `stop` does. Idempotent. */

@@ -2,7 +2,7 @@
  * The process of a virtual machine monitor, whichever it is: started in its place, its console kept,
  * its end explained. The drivers add how it is talked to.
  */
-import { rmSync } from "node:fs";
+import { renameSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
@@ -36,7 +36,10 @@ export interface VmmProgram {
 }
 
 export interface VmmProcess
-  extends Pick<RunningVm, "pid" | "argv" | "startedAtMs" | "exited" | "consoleTail" | "stop"> {
+  extends Pick<
+    RunningVm,
+    "pid" | "argv" | "startedAtMs" | "exited" | "consoleTail" | "moveFiles" | "stop"
+  > {
   /** The work's result, or a rejection with the reason of the VMM's end or the passing of the time. */
   whileAlive<T>(work: Promise<T>, timeoutMs?: number): Promise<T>;
   /** Waits for the end that `ask` asks the VMM for; kills it when it does not go. */
@@ -74,6 +77,7 @@ export async function startVmm(
   writePidFile(spec.pidFile, child.pid);
   log.info({ pid: child.pid, argv }, "VMM started");
   const state = createVmmState();
+  let { pidFile } = spec;
   let given: string | undefined;
   const exited = child.exited.then((exit): VmExit => {
     const expected = state.current === "stopping";
@@ -82,7 +86,7 @@ export async function startVmm(
     const reason = asked ?? endReason(name, child, exit, consoleLog);
     onEnd();
     consoleLog.close();
-    rmSync(spec.pidFile, { force: true });
+    rmSync(pidFile, { force: true });
     log[expected ? "info" : "error"]({ pid: child.pid, ...exit, reason }, "VMM ended");
     return { reason, expected };
   });
@@ -92,6 +96,11 @@ export async function startVmm(
     startedAtMs,
     exited,
     consoleTail: () => consoleLog.tail(),
+    moveFiles(files) {
+      renameSync(pidFile, files.pidFile);
+      pidFile = files.pidFile;
+      consoleLog.moveTo(files.consoleLog);
+    },
     isRunning: () => void state.move("running"),
     whileAlive: (work, timeoutMs) => whileAlive(name, work, exited, timeoutMs),
     async abandon(reason) {

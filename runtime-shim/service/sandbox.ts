@@ -4,11 +4,9 @@
  */
 import { createHash } from "node:crypto";
 import { rmSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
-import { type Paths, resolvePaths } from "../../common/paths.ts";
 import { stepNow, type TimelineStep } from "../../common/timeline.ts";
 import {
   createVmmCgroup,
@@ -17,26 +15,25 @@ import {
   type VmmLimits,
   vmmCgroupPath,
 } from "../confinement/vmm-cgroup.ts";
-import { makeSocketFolder, type VmmPlace, vmmPlace } from "../confinement/vmm-place.ts";
+import { makeSocketFolder } from "../confinement/vmm-place.ts";
 import { createRootfsCache, type RootfsCache } from "../disks/rootfs-cache.ts";
 import type { GuestClient, GuestListener } from "../guest-client/client.ts";
 import { type DialServer, startDialServer } from "../guest-client/dial-server.ts";
-import { findGuestFiles } from "../hypervisors/guest-files.ts";
-import type { Accelerator, Disk, RunningVm, VmShape } from "../hypervisors/hypervisor.ts";
-import { chooseHypervisor, type HypervisorChoice } from "../hypervisors/registry.ts";
+import type { Disk, RunningVm, VmShape, VmSpec } from "../hypervisors/hypervisor.ts";
+import type { HypervisorChoice } from "../hypervisors/registry.ts";
 import type { PodListeners } from "../network/pod-listeners.ts";
 import type { ShimOptions, VmRecord } from "../shim-options.ts";
-import { sizingProfiles } from "../sizing/profiles.ts";
-import { type PodLimits, sizeVm, type VmSize } from "../sizing/vm-size.ts";
+import type { PodLimits, VmSize } from "../sizing/vm-size.ts";
 import { createSandboxVolumes, type SandboxVolumes } from "../volumes/sandbox-volumes.ts";
 import { wantsSharedFolders } from "../volumes/volume-annotations.ts";
 import { identifyGuest } from "./boot-guest.ts";
 import { writeVmRecord } from "./bundle-files.ts";
 import { clockIntervalMs, keepGuestClock } from "./guest-clock.ts";
-import { assertRoomForVm } from "./host-memory.ts";
+import { placeFor, planVm, userPaths } from "./plan-vm.ts";
 import { type PreparedVm, prepareVm } from "./prepare-vm.ts";
 import { joinNetwork, listenInNamespace, planNetwork } from "./sandbox-network.ts";
-import { createSandboxSize, roomFor, type SandboxSize } from "./sandbox-size.ts";
+import { createSandboxSize, type SandboxSize } from "./sandbox-size.ts";
+import type { SpareVm } from "./spare-vm.ts";
 import {
   consoleLogFile,
   type ShimState,
@@ -81,34 +78,25 @@ export interface SandboxInput {
   /** `linux.cgroupsPath` of the sandbox's spec. */
   readonly cgroupsPath: string | undefined;
   readonly listener: GuestListener;
+  /** One that was made before the sandbox was known. */
+  readonly spareVm: SpareVm | undefined;
   readonly log: Logger;
   readonly signal?: AbortSignal;
 }
 
-// The VMM's own memory beside the guest's: code, device state, the page cache of its disks; and in
-// software the cache of translated code.
-const vmmOverheadMib = { hardware: 192, software: 320 };
-
 /** Rejects with the reason in words; nothing is left behind then. */
 export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
   const { state, options, log } = input;
-  const profile = sizingProfiles[options.sizingProfile];
-  const size = sizeVm(profile, input.limits);
-  const most = roomFor(size, options);
-  const guestDir = options.guestDir ?? userPaths().guest;
-  const files = findGuestFiles(guestDir);
-  const probeCacheDir = options.probeCacheDir ?? guestDir;
-  const choice = await chooseHypervisor(options, { log, probeCacheDir });
+  const plan = await planVm(input, log);
+  const { profile, size, most, files, choice, overheadMib } = plan;
   const { accelerator } = choice;
-  const overheadMib = vmmOverheadMib[accelerator === "tcg" ? "software" : "hardware"];
-  assertRoomForVm(size.memoryMib, overheadMib);
   const sockets = socketPaths(state.socketPrefix);
   const sharedMemory = wantsSharedFolders(input.annotations, options.sharedFolders);
   const undo: Array<() => Promise<void>> = [];
   const timeline: TimelineStep[] = [stepNow("shim asked")];
   try {
     const cgroup = confine(input, { ...size, memoryMib: size.memoryMib + overheadMib }, undo);
-    const place = placeFor(input, files.vmmPlace, accelerator);
+    const place = placeFor(state.groupId, plan, options, log);
     // Not the task socket: the shim lives on.
     undo.unshift(async () => rmSync(sockets.vmmFolder, { recursive: true, force: true }));
     makeSocketFolder(sockets.vmmFolder, place);
@@ -118,29 +106,33 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
       ...input.listener,
       listening: (ports) => listeners?.update(ports),
     };
-    const prepared = await prepareVm({
-      spec: {
-        id: state.groupId,
-        vcpus: size.vcpus,
-        memoryMib: size.memoryMib,
-        ...(most === undefined ? {} : { most }),
-        accelerator,
-        sharedMemory,
-        kernel: files.kernel,
-        initrd: files.initrd,
-        openReadOnly: files.openReadOnly,
-        ...(cgroup === undefined ? {} : { cgroup }),
-        ...(place === undefined ? {} : { place }),
-        ...(network === undefined ? {} : { nic: network.nic }),
-        agentSocket: sockets.agent,
-        controlSocket: sockets.control,
-        consoleLog: join(state.bundle, consoleLogFile),
-        pidFile: join(state.bundle, vmmPidFile),
-      },
-      ...{ choice, files, listener, options, log, signal: input.signal },
-      templateSocketFolder: sockets.template,
-      templateDir: userPaths().templates,
-    });
+    const spec: VmSpec = {
+      id: state.groupId,
+      vcpus: size.vcpus,
+      memoryMib: size.memoryMib,
+      ...(most === undefined ? {} : { most }),
+      accelerator,
+      sharedMemory,
+      kernel: files.kernel,
+      initrd: files.initrd,
+      openReadOnly: files.openReadOnly,
+      ...(cgroup === undefined ? {} : { cgroup }),
+      ...(place === undefined ? {} : { place }),
+      ...(network === undefined ? {} : { nic: network.nic }),
+      agentSocket: sockets.agent,
+      controlSocket: sockets.control,
+      consoleLog: join(state.bundle, consoleLogFile),
+      pidFile: join(state.bundle, vmmPidFile),
+    };
+    const spare = await input.spareVm?.take(spec, listener);
+    if (spare !== undefined) adopt(spare, spec, input.spareVm, undo);
+    const prepared =
+      spare ??
+      (await prepareVm({
+        ...{ spec, choice, files, listener, options, log, signal: input.signal },
+        templateSocketFolder: sockets.template,
+        templateDir: userPaths().templates,
+      }));
     const { vm, guest } = prepared;
     undo.unshift(vm.stop);
     const podNetwork = joinNetwork(input, vm.pid, network, cgroup);
@@ -315,21 +307,19 @@ function confine(
   }
 }
 
-/** Undefined, with a warning when this is root, where this process cannot make one. */
-function placeFor(
-  { state, options, log }: SandboxInput,
-  program: string,
-  accelerator: Accelerator,
-): VmmPlace | undefined {
-  const devices = [
-    ...(accelerator === "tcg" ? [] : [`/dev/${accelerator}`]),
-    ...(options.network === "netns" ? ["/dev/net/tun"] : []),
-  ];
-  const place = vmmPlace(state.groupId, program, devices);
-  if (place === undefined && process.getuid?.() === 0) {
-    log.warn("this root may not mount or change users: the VMM runs as root, without its powers");
-  }
-  return place;
+/** Makes a spare VM the sandbox's: its files, its cgroup, and what goes with it. */
+function adopt(
+  { vm }: PreparedVm,
+  { cgroup, consoleLog, pidFile }: VmSpec,
+  spareVm: SpareVm | undefined,
+  undo: Array<() => Promise<void>>,
+): void {
+  undo.unshift(async () => {
+    for (const folder of spareVm?.folders ?? []) rmSync(folder, { recursive: true, force: true });
+  });
+  undo.unshift(vm.stop);
+  vm.moveFiles({ consoleLog, pidFile });
+  cgroup?.add(vm.pid);
 }
 
 /** The same for a sandbox that is started again, and nobody else's. */
@@ -367,9 +357,4 @@ function vmRecord(
     dialSocket: socketPaths(state.socketPrefix).dial,
     argv: vm.argv,
   };
-}
-
-/** The user's folders; under containerd there may be no HOME in the environment. */
-function userPaths(): Paths {
-  return resolvePaths({ name: "default", env: { HOME: homedir(), ...process.env } });
 }

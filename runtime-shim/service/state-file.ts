@@ -24,6 +24,8 @@ export interface ShimState {
   /** Network namespace the tap is in, once there is one. */
   readonly netnsPath?: string;
   readonly podInterface?: string;
+  /** Of a VM that was made before the sandbox was known. */
+  readonly spareFolders?: readonly string[];
   /** Folders of the VMM's cgroup, deepest first. */
   readonly cgroupFolders?: readonly string[];
 }
@@ -36,6 +38,11 @@ export function readShimState(bundle: string): ShimState | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Folders that a bundle's sandbox has beside its own; none for a bundle that tells nothing. */
+export function spareFoldersOf(bundle: string): readonly string[] {
+  return readShimState(bundle)?.spareFolders ?? [];
 }
 
 export function writeShimState(state: ShimState): void {
@@ -72,10 +79,15 @@ export function socketPaths(prefix: string) {
 }
 
 /** Idempotent. */
-export function removeSockets(prefix: string): void {
+export function removeSockets({
+  socketPrefix: prefix,
+  spareFolders = [],
+}: Pick<ShimState, "socketPrefix" | "spareFolders">): void {
   const { task, dial, folder, vmmFolder, template } = socketPaths(prefix);
   for (const path of [task, dial, folder]) rmSync(path, { force: true });
-  for (const path of [vmmFolder, template]) rmSync(path, { recursive: true, force: true });
+  for (const path of [vmmFolder, template, ...spareFolders]) {
+    rmSync(path, { recursive: true, force: true });
+  }
 }
 
 export const vmmPidFile = "vmm.pid";

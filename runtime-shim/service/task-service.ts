@@ -23,6 +23,7 @@ import {
 } from "./create-request.ts";
 import type { Publisher } from "./publisher.ts";
 import { bootSandbox, type Sandbox } from "./sandbox.ts";
+import type { SpareVm } from "./spare-vm.ts";
 import type { ShimState } from "./state-file.ts";
 import { guestFigures, hostCgroupVersion, metricsAny } from "./stats.ts";
 import { createTaskProcess, type TaskProcess } from "./task-process.ts";
@@ -43,6 +44,7 @@ export function createTaskService(dependencies: {
   readonly state: ShimState;
   readonly publisher: Publisher;
   readonly log: Logger;
+  readonly spareVm?: SpareVm | undefined;
   /** Called when a Shutdown was answered and no task is left. */
   shutdown(): void;
 }): TaskService {
@@ -80,6 +82,7 @@ export function createTaskService(dependencies: {
       address: spec.annotations?.[addressAnnotation],
       cgroupsPath: spec.linux?.cgroupsPath ?? undefined,
       listener: { exited: tasks.guestExited, oom: tasks.guestOom },
+      spareVm: dependencies.spareVm,
       log,
       signal,
     });

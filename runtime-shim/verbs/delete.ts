@@ -41,7 +41,7 @@ export async function deleteTask({ id, bundle }: ShimArguments): Promise<Uint8Ar
       await disconnectTap(state.netnsPath, state.podInterface);
     }
     await removeVmmCgroup(state.cgroupFolders ?? []);
-    removeSockets(state.socketPrefix);
+    removeSockets(state);
   }
   for (const folder of [bundle, join(bundle, "work")]) {
     rmSync(join(folder, writableDiskFile), { force: true });

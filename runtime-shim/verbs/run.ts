@@ -8,6 +8,7 @@ import type { ShimArguments } from "../arguments.ts";
 import { shimError } from "../errors.ts";
 import { createPublisher } from "../service/publisher.ts";
 import { createShimLog } from "../service/shim-log.ts";
+import type { SpareVm } from "../service/spare-vm.ts";
 import {
   readShimState,
   removeSockets,
@@ -32,14 +33,18 @@ const lookMs = 5_000;
 /** Resolves when the daemon's work is done and everything it made is gone. */
 export async function run(args: ShimArguments): Promise<void> {
   try {
-    await serve(args);
+    await serve(args.bundle, { ready: () => tellReady("ready") });
   } catch (error) {
     tellReady(messageOf(error));
     throw error;
   }
 }
 
-async function serve({ bundle }: ShimArguments): Promise<void> {
+/** The daemon of the sandbox whose `shim.json` is in the bundle. `ready` answers whether anybody knows. */
+export async function serve(
+  bundle: string,
+  { ready, spareVm }: { ready(): boolean; readonly spareVm?: SpareVm | undefined },
+): Promise<void> {
   const state = readShimState(bundle);
   if (state === undefined) {
     throw shimError("BAD_BUNDLE", `${bundle} has no shim.json: the daemon is started by "start"`);
@@ -60,9 +65,7 @@ async function serve({ bundle }: ShimArguments): Promise<void> {
     finish = resolve;
   });
   const service = createTaskService({
-    state,
-    publisher,
-    log,
+    ...{ state, publisher, log, spareVm },
     shutdown: () => finish("no task is left"),
   });
   const server = createTtrpcServer({ log });
@@ -80,7 +83,7 @@ async function serve({ bundle }: ShimArguments): Promise<void> {
     finish("an internal error");
   });
   // The starter was killed meanwhile: nobody will learn the address, so nobody would end this process.
-  if (!tellReady("ready")) finish("the start was given up");
+  if (!ready()) finish("the start was given up");
   log.info({ bundle, pid: process.pid }, "shim started");
   const stopLooking = endWhenForgotten(bundle, service.isIdle, finish);
   const why = await finished;
@@ -109,7 +112,7 @@ function endWhenForgotten(
 }
 
 function removeOwnFiles(state: ShimState): void {
-  removeSockets(state.socketPrefix);
+  removeSockets(state);
   rmSync(join(state.bundle, shimPidFile), { force: true });
 }
 

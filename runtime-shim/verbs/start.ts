@@ -26,8 +26,21 @@ export const readyVariable = "KATASIM_SHIM_READY";
 
 /** Answers the address. */
 export async function start(args: ShimArguments, program: string): Promise<string> {
+  const input = readStartInput(readStandardInput(), args);
+  return startSandbox(args, input, {}, () => startDaemon(args, program));
+}
+
+/**
+ * Answers the address of the task's shim, which `startServer` makes out of `shim.json` unless it is there.
+ * `more` is written there too.
+ */
+export async function startSandbox(
+  args: ShimArguments,
+  input: StartInput,
+  more: Pick<ShimState, "spareFolders">,
+  startServer: () => Promise<void>,
+): Promise<string> {
   const { namespace, id, bundle } = args;
-  const input = readStartInput(readStandardInput(), { id, namespace });
   const group = groupOf(bundle, id);
   const known = looseOptions(input.optionsJson);
   const prefix = socketPrefix(
@@ -45,9 +58,9 @@ export async function start(args: ShimArguments, program: string): Promise<strin
       throw shimError("TASK_NOT_FOUND", `the shim of sandbox ${group.id} is not running`);
     }
     await mkdir(join(task, ".."), { recursive: true, mode: 0o700 });
-    writeShimState(stateOf(args, group.id, prefix, input, known));
+    writeShimState({ ...stateOf(args, group.id, prefix, input, known), ...more });
     try {
-      await startDaemon(args, program);
+      await startServer();
     } catch (error) {
       // Of several starts at once the first daemon listens; the others' callers get its address.
       if (!(await answers(task))) throw error;

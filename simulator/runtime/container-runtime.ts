@@ -43,6 +43,13 @@ import { recoverSandboxes } from "./recover.ts";
 import { removeSandboxFiles, runSandbox, teardownSandbox } from "./sandbox-lifecycle.ts";
 import { shimVersion } from "./shim-binary.ts";
 import { sandboxExited, watchShim } from "./shim-watch.ts";
+import {
+  createSpareShims,
+  type SpareCounts,
+  type SpareShimsOptions,
+  spareKind,
+  sweepSpares,
+} from "./spare-shims.ts";
 import { containerStatus, sandboxStatus } from "./statuses.ts";
 import { sandboxUsage } from "./usage.ts";
 
@@ -63,14 +70,21 @@ export interface ContainerRuntimeOptions {
   readonly egress?: ShimOptions["egress"];
   /** Further options of our shim for every handler of the node. */
   readonly shimOptions?: Partial<ShimOptions>;
+  /** VMs and shims that wait for sandboxes; absent where nothing is to run beside those. */
+  readonly spares?: Pick<SpareShimsOptions, "pool" | "bare"> & { readonly filled: boolean };
   /** Folders searched for shims before PATH; default: the one beside this program. */
   readonly shimFolders?: readonly string[];
   /** How genuine Kata's accelerator is proved; default: by the rungs of our own ladder. */
   readonly prove?: ProveAccelerator;
 }
 
+export interface ShimRuntime extends ContainerRuntime {
+  /** Of what waits for sandboxes; undefined where nothing is to. */
+  spareCounts(): SpareCounts | undefined;
+}
+
 /** Opens the records at once; nothing else happens before `recover()`. */
-export function createContainerRuntime(options: ContainerRuntimeOptions): ContainerRuntime {
+export function createContainerRuntime(options: ContainerRuntimeOptions): ShimRuntime {
   const { paths, network, log } = options;
   const handlers = options.handlers ?? builtinHandlers;
   const shimFolders = options.shimFolders ?? foldersBesideProgram();
@@ -107,6 +121,13 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
     return asked;
   }
   let feed: EventFeed | undefined;
+
+  /** The VM of a pod without limits on the first handler that runs VMs. */
+  const firstKind = () =>
+    spareKind(handlerOptions(sandboxHandler(handlers), { runcRoot: "", katasim }), {
+      resources: {},
+      volumes: { sharesFolders: false, emptyDirBytes: {} },
+    });
 
   const context: RuntimeContext = {
     paths,
@@ -148,6 +169,16 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
       return wantsBootstrapParams((await version(shimOf(handler, shimFolders))) ?? "");
     },
     emit: (event) => void events.emit("event", event),
+    spares:
+      options.spares === undefined
+        ? undefined
+        : createSpareShims({
+            ...{ pool: options.spares.pool, bare: options.spares.bare },
+            binary: () => shimOf(sandboxHandler(handlers), shimFolders),
+            socketFolder: paths.sockets,
+            firstKind: options.spares.filled ? firstKind() : undefined,
+            log,
+          }),
   };
 
   const { assessKata: assess } = context;
@@ -157,6 +188,7 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
     await mkdir(paths.sandboxes, { recursive: true, mode: 0o711 });
     feed = await startEventFeed(eventsSocket, eventSink(context), log);
     await recoverSandboxes(context);
+    sweepSpares(context);
   }
 
   async function removeContainer(container: LiveContainer): Promise<void> {
@@ -187,6 +219,7 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
   }
 
   return {
+    spareCounts: () => context.spares?.counts(),
     handlers: () => Promise.all(handlers.map((handler) => handlerStatus(handler, statusOptions))),
     async runSandbox(handler, spec, signal) {
       const sandbox = await runSandbox(context, handler, spec, signal);
@@ -249,11 +282,19 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): Contai
         sandbox.tasks?.close();
         sandbox.tasks = undefined;
       }
+      await context.spares?.close();
       await feed?.close();
       feed = undefined;
       records.close();
     },
   };
+}
+
+/** The first that runs VMs by our shim. */
+function sandboxHandler(handlers: readonly HandlerConfig[]): HandlerConfig {
+  const found = handlers.find(({ options }) => options.kind === "katasim");
+  if (found === undefined) throw runtimeError("HANDLER_UNKNOWN", "no handler runs VMs of ours");
+  return found;
 }
 
 function isOurs({ options }: HandlerConfig): boolean {

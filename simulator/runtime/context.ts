@@ -12,6 +12,7 @@ import type { KataAssessment } from "./kata/assessment.ts";
 import type { LiveState } from "./live-state.ts";
 import type { SandboxRecord } from "./records.ts";
 import type { ShimCommand } from "./shim-binary.ts";
+import type { SpareShims } from "./spare-shims.ts";
 
 export interface RuntimeContext {
   readonly paths: Paths;
@@ -36,5 +37,7 @@ export interface RuntimeContext {
   /** Why this process may not run pods on the handler; undefined when it may. */
   obstacle(handler: HandlerConfig): string | undefined;
   wantsBootstrapParams(handler: HandlerConfig): Promise<boolean>;
+  /** What waits for sandboxes of ours; absent where nothing is to. */
+  readonly spares: SpareShims | undefined;
   emit(event: RuntimeEvent): void;
 }

@@ -25,3 +25,4 @@ export {
   type SandboxRecord,
 } from "./records.ts";
 export { shimVersion } from "./shim-binary.ts";
+export type { SpareCounts } from "./spare-shims.ts";

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { Any } from "@bufbuild/protobuf/wkt";
 import { isSimError, messageOf, type SimError } from "../../common/errors.ts";
 import { newContainerId } from "../../common/ids.ts";
 import { stepNow } from "../../common/timeline.ts";
@@ -21,9 +22,10 @@ import type { LiveSandbox } from "./live-state.ts";
 import { sizingAnnotations } from "./oci-spec.ts";
 import { endProcess, findProcess } from "./process-end.ts";
 import { makeSandboxFiles, writeSandboxSpec } from "./sandbox-bundle.ts";
-import { runShimDelete, startShim } from "./shim-binary.ts";
+import { runShimDelete, type ShimCommand, startShim } from "./shim-binary.ts";
 import { openShimLog } from "./shim-log.ts";
 import { connectShim, isConnectionLost, type ShimTasks, shimErrorText } from "./shim-tasks.ts";
+import { type SpareShim, spareKind } from "./spare-shims.ts";
 import { within } from "./within.ts";
 
 const sigkill = 9;
@@ -53,6 +55,7 @@ export async function runSandbox(
     ...(kata === undefined ? {} : { kata }),
   });
   const { id } = sandbox.record;
+  const spare = takeSpare(context, handler, spec);
   try {
     signal?.throwIfAborted();
     const [layout] = await allSettledOrThrow([
@@ -68,10 +71,12 @@ export async function runSandbox(
     });
     sandbox.shimLog = openShimLog(join(layout.bundle, "log"), context.log.child({ sandbox: id }));
     const options = context.options(handler, kata?.configuration);
-    const address = await startShim(command, id, layout.bundle, {
-      options: marshalAny(options),
-      bootstrapParams: await context.wantsBootstrapParams(handler),
-    });
+    const address =
+      (await startSpare(context, spare, command, { id, bundle: layout.bundle, options })) ??
+      (await startShim(command, id, layout.bundle, {
+        options: marshalAny(options),
+        bootstrapParams: await context.wantsBootstrapParams(handler),
+      }));
     state.reachStep(sandbox, "shim up", { address });
     signal?.throwIfAborted();
     const tasks = await connectShim(address, context.namespace);
@@ -83,6 +88,7 @@ export async function runSandbox(
     state.reachStep(sandbox, "sandbox ready", { state: "ready" });
     return sandbox;
   } catch (error) {
+    spare?.discard();
     const failure = creationError(sandbox, error);
     context.log.warn(
       { sandbox: id, handler: handler.name, error: failure.message },
@@ -94,6 +100,34 @@ export async function runSandbox(
     await removeSandboxFiles(context, sandbox).catch(() => undefined);
     signal?.throwIfAborted();
     throw failure;
+  }
+}
+
+/** Already at work on the sandbox's VM, as far as that can be. */
+function takeSpare(
+  { spares, options }: RuntimeContext,
+  handler: HandlerConfig,
+  spec: SandboxSpec,
+): SpareShim | undefined {
+  if (spares === undefined || handler.options.kind !== "katasim") return undefined;
+  return spares.take(spareKind(options(handler), spec));
+}
+
+/** Undefined when there is none, and when it failed. */
+async function startSpare(
+  context: RuntimeContext,
+  spare: SpareShim | undefined,
+  { namespace, address, eventsAddress, debug }: ShimCommand,
+  { id, bundle, options }: { readonly id: string; readonly bundle: string; readonly options: Any },
+): Promise<string | undefined> {
+  const input = Buffer.from(marshalAny(options)).toString("base64");
+  try {
+    return await spare?.start({
+      ...{ namespace, id, address, bundle, debug, ttrpcAddress: eventsAddress, input },
+    });
+  } catch (error) {
+    context.log.warn({ sandbox: id, error: messageOf(error) }, "the spare shim is of no use");
+    return undefined;
   }
 }
 

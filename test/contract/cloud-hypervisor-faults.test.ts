@@ -70,7 +70,7 @@ describe.skipIf(fakeObstacle !== undefined)(`Cloud Hypervisor that misbehaves${s
   };
   async function withEach(
     misdeed: string,
-    look: (answer: Promise<void>, verb: string) => Promise<void>,
+    look: (answer: Promise<unknown>, verb: string) => Promise<void>,
   ): Promise<void> {
     const vms: Array<{ verb: string; vm: RunningVm; spec: VmSpec }> = [];
     try {

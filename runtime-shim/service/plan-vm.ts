@@ -1,0 +1,66 @@
+/** From what a pod may take to the VM it gets, on the hypervisor this machine has for it. */
+import { homedir } from "node:os";
+import type { Logger } from "../../common/log.ts";
+import { type Paths, resolvePaths } from "../../common/paths.ts";
+import { type VmmPlace, vmmPlace } from "../confinement/vmm-place.ts";
+import { findGuestFiles, type GuestFiles } from "../hypervisors/guest-files.ts";
+import type { VmShape } from "../hypervisors/hypervisor.ts";
+import { chooseHypervisor, type HypervisorChoice } from "../hypervisors/registry.ts";
+import type { ShimOptions } from "../shim-options.ts";
+import { type SizingProfile, sizingProfiles } from "../sizing/profiles.ts";
+import { type PodLimits, sizeVm, type VmSize } from "../sizing/vm-size.ts";
+import { assertRoomForVm } from "./host-memory.ts";
+import { roomFor } from "./sandbox-size.ts";
+
+export interface VmPlan {
+  readonly profile: SizingProfile;
+  readonly size: VmSize;
+  readonly most: VmShape | undefined;
+  readonly files: GuestFiles;
+  readonly choice: HypervisorChoice;
+  /** The VMM's own memory beside the guest's. */
+  readonly overheadMib: number;
+}
+
+// Code, device state, the page cache of its disks; and in software the cache of translated code.
+const vmmOverheadMib = { hardware: 192, software: 320 };
+
+/** Rejects with the reason in words: too small, no hypervisor, no guest files, no memory. */
+export async function planVm(
+  { options, limits }: { readonly options: ShimOptions; readonly limits: PodLimits },
+  log: Logger,
+): Promise<VmPlan> {
+  const profile = sizingProfiles[options.sizingProfile];
+  const size = sizeVm(profile, limits);
+  const guestDir = options.guestDir ?? userPaths().guest;
+  const files = findGuestFiles(guestDir);
+  const probeCacheDir = options.probeCacheDir ?? guestDir;
+  const choice = await chooseHypervisor(options, { log, probeCacheDir });
+  const overheadMib = vmmOverheadMib[choice.accelerator === "tcg" ? "software" : "hardware"];
+  assertRoomForVm(size.memoryMib, overheadMib);
+  return { profile, size, most: roomFor(size, options), files, choice, overheadMib };
+}
+
+/** Undefined, with a warning when this is root, where this process cannot make one. */
+export function placeFor(
+  id: string,
+  { files, choice }: VmPlan,
+  options: ShimOptions,
+  log: Logger,
+): VmmPlace | undefined {
+  const { accelerator } = choice;
+  const devices = [
+    ...(accelerator === "tcg" ? [] : [`/dev/${accelerator}`]),
+    ...(options.network === "netns" ? ["/dev/net/tun"] : []),
+  ];
+  const place = vmmPlace(id, files.vmmPlace, devices);
+  if (place === undefined && process.getuid?.() === 0) {
+    log.warn("this root may not mount or change users: the VMM runs as root, without its powers");
+  }
+  return place;
+}
+
+/** The user's folders; under containerd there may be no HOME in the environment. */
+export function userPaths(): Paths {
+  return resolvePaths({ name: "default", env: { HOME: homedir(), ...process.env } });
+}

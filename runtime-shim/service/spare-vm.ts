@@ -1,0 +1,121 @@
+/**
+ * A VM that waits for its sandbox: nobody's, in folders of its own, with the NIC of a pod's network. A
+ * sandbox takes it once, if it is what the sandbox would have got, and gives it seed, clock, names, disks
+ * and network; else it ends.
+ */
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { messageOf } from "../../common/errors.ts";
+import type { Logger } from "../../common/log.ts";
+import { makeSocketFolder } from "../confinement/vmm-place.ts";
+import type { GuestListener } from "../guest-client/client.ts";
+import type { VmSpec } from "../hypervisors/hypervisor.ts";
+import { tapName } from "../network/tcfilter.ts";
+import type { ShimOptions } from "../shim-options.ts";
+import type { PodLimits } from "../sizing/vm-size.ts";
+import { bootMac } from "./boot-guest.ts";
+import { placeFor, planVm, userPaths } from "./plan-vm.ts";
+import { type PreparedVm, prepareVm } from "./prepare-vm.ts";
+import { rehearse } from "./rehearse.ts";
+import { consoleLogFile, socketPaths, vmmPidFile } from "./state-file.ts";
+
+export interface SpareVm {
+  /** To be removed when the VM is gone. */
+  readonly folders: readonly string[];
+  /** Whether it is there, and has rehearsed if it was to. Rejects with why not. */
+  readonly ready: Promise<void>;
+  /**
+   * The VM, whose guest speaks to the listener from now on; undefined when it is not what `spec` says or
+   * could not be made: it is gone then.
+   */
+  take(spec: VmSpec, listener: GuestListener): Promise<PreparedVm | undefined>;
+  /** Idempotent; a VM that was taken stays. */
+  discard(): Promise<void>;
+}
+
+export interface SpareRequest {
+  /** Names its user and its folders. */
+  readonly id: string;
+  readonly socketPrefix: string;
+  readonly options: ShimOptions;
+  readonly limits: PodLimits;
+  /** Runs once what a pod's start will run, so that the emulator has translated it. */
+  readonly rehearse: boolean;
+}
+
+export function createSpareVm(request: SpareRequest, log: Logger): SpareVm {
+  const { id, options } = request;
+  const sockets = socketPaths(request.socketPrefix);
+  const ownFolder = `${request.socketPrefix}.spare`;
+  const folders = [sockets.vmmFolder, sockets.template, ownFolder];
+  let current: GuestListener = { exited: () => {}, oom: () => {} };
+  const listener: GuestListener = {
+    exited: (event) => current.exited(event),
+    oom: (containerId, who) => current.oom(containerId, who),
+    listening: (ports) => current.listening?.(ports),
+  };
+  const stopping = new AbortController();
+  let isTaken = false;
+
+  const make = async (): Promise<PreparedVm> => {
+    const plan = await planVm(request, log);
+    const { size, most, files, choice } = plan;
+    const place = placeFor(id, plan, options, log);
+    makeSocketFolder(sockets.vmmFolder, place);
+    mkdirSync(ownFolder, { recursive: true, mode: 0o700 });
+    const prepared = await prepareVm({
+      spec: {
+        ...{ id, vcpus: size.vcpus, memoryMib: size.memoryMib, accelerator: choice.accelerator },
+        ...(most === undefined ? {} : { most }),
+        ...{ kernel: files.kernel, initrd: files.initrd, openReadOnly: files.openReadOnly },
+        ...(place === undefined ? {} : { place }),
+        nic: { kind: "tap", mac: bootMac, tap: tapName },
+        ...{ agentSocket: sockets.agent, controlSocket: sockets.control, sharedMemory: false },
+        consoleLog: join(ownFolder, consoleLogFile),
+        pidFile: join(ownFolder, vmmPidFile),
+      },
+      ...{ choice, files, listener, options, log, signal: stopping.signal },
+      templateSocketFolder: sockets.template,
+      templateDir: userPaths().templates,
+    });
+    if (!request.rehearse) return prepared;
+    try {
+      await rehearse(prepared, join(ownFolder, "rehearsal"), options, log);
+    } catch (error) {
+      await prepared.vm.stop();
+      throw error;
+    }
+    return { ...prepared, startKind: "pool" };
+  };
+  const made = make();
+  made.catch((error: unknown) => log.warn({ error: messageOf(error) }, "no spare VM"));
+  const discard = async () => {
+    if (isTaken) return;
+    isTaken = true;
+    stopping.abort(new Error("the spare VM is not needed"));
+    await made.then(({ vm }) => vm.stop()).catch(() => {});
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  };
+  return {
+    folders,
+    ready: made.then(() => {}),
+    discard,
+    async take(spec, taker) {
+      const prepared = await made.catch(() => undefined);
+      if (prepared === undefined || isTaken || !isSameMachine(prepared.spec, spec)) {
+        await discard();
+        return undefined;
+      }
+      isTaken = true;
+      current = taker;
+      return prepared;
+    },
+  };
+}
+
+/** As far as it cannot be changed in a running VM. */
+function isSameMachine(one: VmSpec, other: VmSpec): boolean {
+  const facts = ({ vcpus, memoryMib, most, accelerator, nic, kernel, initrd }: VmSpec) =>
+    JSON.stringify([vcpus, memoryMib, most ?? null, accelerator, nic?.kind ?? "", kernel, initrd]);
+  return facts(one) === facts(other) && other.sharedMemory !== true;
+}
