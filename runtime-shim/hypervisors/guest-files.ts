@@ -10,6 +10,8 @@ export interface GuestFiles {
   /** What the sources of `confinement/native` become. */
   readonly vmmPlace: string;
   readonly openReadOnly: string;
+  /** An erofs with the pause program, for a spare VM's rehearsal. */
+  readonly rehearsal: string;
   /** `uname -r` the guest will answer. */
   readonly kernelRelease: string;
 }
@@ -21,6 +23,7 @@ export function findGuestFiles(folder: string): GuestFiles {
   const kernel = join(folder, "vmlinux");
   const initrd = join(folder, "initramfs.cpio");
   const vmmPlace = join(folder, "host", "vmm-place");
+  const rehearsal = join(folder, "host", "rehearsal.erofs");
   const openReadOnly = join(folder, "host", "open-read-only.so");
   for (const [what, path] of [
     ["kernel", kernel],
@@ -44,7 +47,7 @@ export function findGuestFiles(folder: string): GuestFiles {
     throw guestFilesError(`the guest kernel ${kernel} is neither an ELF file nor a bzImage`);
   }
   return {
-    ...{ kernel, initrd, vmmPlace, openReadOnly },
+    ...{ kernel, initrd, vmmPlace, openReadOnly, rehearsal },
     kernelRelease: readRelease(join(folder, "release.json")),
   };
 }

@@ -14,6 +14,7 @@ import { planMounts } from "../oci/mounts.ts";
 import { containerFields, processFields } from "../oci/oci-to-guest.ts";
 import type { Spec, SpecProcess } from "../oci/spec.ts";
 import type { Sandbox } from "./sandbox.ts";
+import type { SandboxDisks } from "./sandbox-disks.ts";
 import { writableDiskFile } from "./state-file.ts";
 import type { TaskProcess } from "./task-process.ts";
 
@@ -34,7 +35,7 @@ export interface ContainerInput {
   readonly bundle: string;
   readonly spec: Spec;
   readonly rootfs: readonly Mount[];
-  readonly sandbox: Sandbox;
+  readonly sandbox: Pick<Sandbox, "guest" | "roots" | "volumes" | keyof SandboxDisks>;
   readonly process: TaskProcess;
   readonly log: Logger;
 }

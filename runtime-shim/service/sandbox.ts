@@ -19,7 +19,7 @@ import { makeSocketFolder } from "../confinement/vmm-place.ts";
 import { createRootfsCache, type RootfsCache } from "../disks/rootfs-cache.ts";
 import type { GuestClient, GuestListener } from "../guest-client/client.ts";
 import { type DialServer, startDialServer } from "../guest-client/dial-server.ts";
-import type { Disk, RunningVm, VmShape, VmSpec } from "../hypervisors/hypervisor.ts";
+import type { RunningVm, VmShape, VmSpec } from "../hypervisors/hypervisor.ts";
 import type { HypervisorChoice } from "../hypervisors/registry.ts";
 import type { PodListeners } from "../network/pod-listeners.ts";
 import type { ShimOptions, VmRecord } from "../shim-options.ts";
@@ -31,6 +31,7 @@ import { writeVmRecord } from "./bundle-files.ts";
 import { clockIntervalMs, keepGuestClock } from "./guest-clock.ts";
 import { placeFor, planVm, userPaths } from "./plan-vm.ts";
 import { type PreparedVm, prepareVm } from "./prepare-vm.ts";
+import { createSandboxDisks, type SandboxDisks } from "./sandbox-disks.ts";
 import { joinNetwork, listenInNamespace, planNetwork } from "./sandbox-network.ts";
 import { createSandboxSize, type SandboxSize } from "./sandbox-size.ts";
 import type { SpareVm } from "./spare-vm.ts";
@@ -43,7 +44,7 @@ import {
   writeShimState,
 } from "./state-file.ts";
 
-export interface Sandbox {
+export interface Sandbox extends SandboxDisks {
   readonly guest: GuestClient;
   readonly vmmPid: number;
   /** As it is now. */
@@ -52,10 +53,6 @@ export interface Sandbox {
   readonly roots: RootfsCache;
   /** What its containers bind. */
   readonly volumes: SandboxVolumes;
-  /** Plugs and mounts a read-only disk once, however many containers ask for it. */
-  addImageDisk(disk: Disk, fsType: "erofs"): Promise<void>;
-  addWritableDisk(disk: Disk): Promise<void>;
-  removeDisk(serial: string): Promise<void>;
   /** Gives the VM the size for other limits; those that are not named stay. */
   resize: SandboxSize["resize"];
   /** Resolves when the VM is gone. `reason` is absent when `stop` ended it. */
@@ -195,8 +192,6 @@ function createSandbox(
   undo: ReadonlyArray<() => Promise<void>>,
   dial: DialServer,
 ): Sandbox {
-  const images = new Map<string, Promise<void>>();
-  const slots = new Map<string, string>();
   let stopAsked = false;
   let brokenGuest: string | undefined;
 
@@ -226,21 +221,6 @@ function createSandbox(
     };
   });
 
-  const plug = async (disk: Disk, fsType: "erofs" | "ext4") => {
-    const slot = await vm.attachDisk(disk);
-    if (slot !== undefined) slots.set(disk.serial, slot);
-    try {
-      await guest.request("mountDisk", [
-        [1, disk.serial],
-        [2, fsType],
-        [3, disk.readOnly],
-        [6, slot],
-      ]);
-    } catch (error) {
-      await vm.detachDisk(disk.serial).catch(() => {});
-      throw error;
-    }
-  };
   return {
     guest,
     vmmPid: vm.pid,
@@ -251,28 +231,7 @@ function createSandbox(
     roots,
     volumes,
     ended,
-    addImageDisk(disk, fsType) {
-      const known = images.get(disk.serial);
-      if (known !== undefined) return known;
-      const added = plug(disk, fsType);
-      images.set(disk.serial, added);
-      // A failed plug may be tried again.
-      added.catch(() => images.delete(disk.serial));
-      return added;
-    },
-    addWritableDisk: (disk) => plug(disk, "ext4"),
-    async removeDisk(serial) {
-      images.delete(serial);
-      try {
-        await guest.request("unmountDisk", [
-          [1, serial],
-          [2, slots.get(serial)],
-        ]);
-      } finally {
-        // Its file goes away whatever the guest says.
-        await vm.detachDisk(serial);
-      }
-    },
+    ...createSandboxDisks(vm, guest),
     async stop(how = "kill") {
       stopAsked = true;
       // The disks are thrown away with the sandbox: nothing in the guest is worth waiting for.

@@ -80,7 +80,13 @@ export function createSpareVm(request: SpareRequest, log: Logger): SpareVm {
     });
     if (!request.rehearse) return prepared;
     try {
-      await rehearse(prepared, join(ownFolder, "rehearsal"), options, log);
+      await rehearse({
+        ...{ prepared, options, log, image: files.rehearsal },
+        folder: join(ownFolder, "rehearsal"),
+        listen(heard) {
+          current = heard;
+        },
+      });
     } catch (error) {
       await prepared.vm.stop();
       throw error;

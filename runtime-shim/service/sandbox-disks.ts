@@ -1,0 +1,58 @@
+/** The disks of a sandbox's containers: plugged and mounted, each image once however many ask for it. */
+import type { GuestClient } from "../guest-client/client.ts";
+import type { Disk, RunningVm } from "../hypervisors/hypervisor.ts";
+
+export interface SandboxDisks {
+  /** Plugs and mounts a read-only disk once, however many containers ask for it. */
+  addImageDisk(disk: Disk, fsType: "erofs"): Promise<void>;
+  addWritableDisk(disk: Disk): Promise<void>;
+  removeDisk(serial: string): Promise<void>;
+}
+
+export function createSandboxDisks(
+  vm: Pick<RunningVm, "attachDisk" | "detachDisk">,
+  guest: Pick<GuestClient, "request">,
+): SandboxDisks {
+  const images = new Map<string, Promise<void>>();
+  const slots = new Map<string, string>();
+  const plug = async (disk: Disk, fsType: "erofs" | "ext4") => {
+    const slot = await vm.attachDisk(disk);
+    if (slot !== undefined) slots.set(disk.serial, slot);
+    try {
+      await guest.request("mountDisk", [
+        [1, disk.serial],
+        [2, fsType],
+        [3, disk.readOnly],
+        [6, slot],
+      ]);
+    } catch (error) {
+      await vm.detachDisk(disk.serial).catch(() => {});
+      throw error;
+    }
+  };
+  return {
+    addImageDisk(disk, fsType) {
+      const known = images.get(disk.serial);
+      if (known !== undefined) return known;
+      const added = plug(disk, fsType);
+      images.set(disk.serial, added);
+      // A failed plug may be tried again.
+      added.catch(() => images.delete(disk.serial));
+      return added;
+    },
+    addWritableDisk: (disk) => plug(disk, "ext4"),
+    async removeDisk(serial) {
+      images.delete(serial);
+      try {
+        await guest.request("unmountDisk", [
+          [1, serial],
+          [2, slots.get(serial)],
+        ]);
+      } finally {
+        // Its file goes away whatever the guest says.
+        await vm.detachDisk(serial);
+        slots.delete(serial);
+      }
+    },
+  };
+}
