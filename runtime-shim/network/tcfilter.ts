@@ -34,26 +34,22 @@ export async function connectTap(
   vmmPid: number,
   pod: PodInterface,
 ): Promise<void> {
+  const links = [`link set dev ${tapName} mtu ${pod.mtu} up`, "link set dev lo up"];
+  const filters = [...redirect(pod.name, tapName), ...redirect(tapName, pod.name)];
+  const words = [`/proc/${vmmPid}/ns/net`, tapName, links.join("\n"), filters.join("\n")];
   try {
-    // The VMM goes on reading and writing it, wherever it is.
-    await inNamespace(`/proc/${vmmPid}/ns/net`, [
-      ...["ip", "link", "set", "dev", tapName, "netns", netnsPath],
-    ]);
-    await inNamespace(
-      netnsPath,
-      ["ip", "-batch", "-"],
-      [`link set dev ${tapName} mtu ${pod.mtu} up`, "link set dev lo up"],
-    );
-    await inNamespace(
-      netnsPath,
-      ["tc", "-batch", "-"],
-      [...redirect(pod.name, tapName), ...redirect(tapName, pod.name)],
-    );
+    await inNamespace(netnsPath, ["sh", "-ec", joinScript, netnsPath, ...words]);
   } catch (error) {
     await disconnectTap(netnsPath, pod.name);
     throw error;
   }
 }
+
+// $0 is the pod's namespace, $1 the VMM's, $2 the tap, $3 and $4 what ip and tc are to do. The VMM goes on
+// reading and writing the tap, wherever it is.
+const joinScript = `nsenter --net="$1" -- ip link set dev "$2" netns "$0"
+printf '%s\\n' "$3" | ip -batch -
+printf '%s\\n' "$4" | tc -batch -`;
 
 /** Removes tap and redirections. Idempotent; a namespace that is gone took them along. */
 export async function disconnectTap(netnsPath: string, podInterfaceName: string): Promise<void> {
@@ -89,18 +85,11 @@ function assertNotOwnNamespace(netnsPath: string): void {
   }
 }
 
-async function inNamespace(
-  netnsPath: string,
-  command: readonly string[],
-  lines?: readonly string[],
-): Promise<string> {
-  const outcome = await runProgram(
-    "nsenter",
-    [`--net=${netnsPath}`, "--", ...command],
-    lines === undefined ? {} : { input: `${lines.join("\n")}\n` },
-  );
+async function inNamespace(netnsPath: string, command: readonly string[]): Promise<string> {
+  const outcome = await runProgram("nsenter", [`--net=${netnsPath}`, "--", ...command]);
   if (!outcome.ok) {
-    throw shimError("NETWORK", `${command.join(" ")} failed in ${netnsPath}: ${outcome.stderr}`, {
+    const words = command.filter((word) => !word.includes("\n")).join(" ");
+    throw shimError("NETWORK", `${words} failed in ${netnsPath}: ${outcome.stderr}`, {
       hint: outcome.missing ? "install the package iproute2" : "check the namespace with ip netns",
     });
   }

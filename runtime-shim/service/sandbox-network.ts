@@ -21,6 +21,9 @@ export interface JoinedNetwork {
   leave(): Promise<void>;
 }
 
+/** Of a VM that was started before it was known where the NIC is to lead. */
+export const spareNic: Nic = { kind: "tap", mac: bootMac, tap: tapName };
+
 /** What its NIC is to be; undefined for a sandbox without one. */
 export async function planNetwork({
   netnsPath,
@@ -33,16 +36,17 @@ export async function planNetwork({
   }
   if (options.network === "none" || netnsPath === undefined) return undefined;
   const pod = await findPodInterface(netnsPath);
-  return pod && { pod, nic: { kind: "tap", mac: bootMac, tap: tapName } };
+  return pod && { pod, nic: spareNic };
 }
 
 /** Resolves when the VM's NIC leads to the pod's network. */
 export async function joinNetwork(
   { netnsPath, state }: SandboxInput,
   vmmPid: number,
-  network: GuestNic | undefined,
+  planned: Promise<GuestNic | undefined>,
   cgroup: VmmCgroup | undefined,
 ): Promise<JoinedNetwork | undefined> {
+  const network = await planned;
   if (network === undefined) return undefined;
   const { pod } = network;
   if (network.nic.kind !== "tap" || netnsPath === undefined) return { pod, leave: async () => {} };

@@ -32,7 +32,13 @@ import { clockIntervalMs, keepGuestClock } from "./guest-clock.ts";
 import { placeFor, planVm, userPaths } from "./plan-vm.ts";
 import { type PreparedVm, prepareVm } from "./prepare-vm.ts";
 import { createSandboxDisks, type SandboxDisks } from "./sandbox-disks.ts";
-import { joinNetwork, listenInNamespace, planNetwork } from "./sandbox-network.ts";
+import {
+  type GuestNic,
+  joinNetwork,
+  listenInNamespace,
+  planNetwork,
+  spareNic,
+} from "./sandbox-network.ts";
 import { createSandboxSize, type SandboxSize } from "./sandbox-size.ts";
 import type { SpareVm } from "./spare-vm.ts";
 import {
@@ -97,13 +103,14 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
     // Not the task socket: the shim lives on.
     undo.unshift(async () => rmSync(sockets.vmmFolder, { recursive: true, force: true }));
     makeSocketFolder(sockets.vmmFolder, place);
-    const network = await planNetwork(input);
+    const planned = planNetwork(input);
+    planned.catch(() => {});
     let listeners: PodListeners | undefined;
     const listener: GuestListener = {
       ...input.listener,
       listening: (ports) => listeners?.update(ports),
     };
-    const spec: VmSpec = {
+    const machine: VmSpec = {
       id: state.groupId,
       vcpus: size.vcpus,
       memoryMib: size.memoryMib,
@@ -115,24 +122,22 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
       openReadOnly: files.openReadOnly,
       ...(cgroup === undefined ? {} : { cgroup }),
       ...(place === undefined ? {} : { place }),
-      ...(network === undefined ? {} : { nic: network.nic }),
       agentSocket: sockets.agent,
       controlSocket: sockets.control,
       consoleLog: join(state.bundle, consoleLogFile),
       pidFile: join(state.bundle, vmmPidFile),
     };
-    const spare = await input.spareVm?.take(spec, listener);
-    if (spare !== undefined) adopt(spare, spec, input.spareVm, undo);
     const prepared =
-      spare ??
+      (await takeSpare(input, { ...machine, nic: spareNic }, listener, undo)) ??
       (await prepareVm({
-        ...{ spec, choice, files, listener, options, log, signal: input.signal },
+        spec: { ...machine, ...nicOf(await planned) },
+        ...{ choice, files, listener, options, log, signal: input.signal },
         templateSocketFolder: sockets.template,
         templateDir: userPaths().templates,
       }));
     const { vm, guest } = prepared;
     undo.unshift(vm.stop);
-    const podNetwork = joinNetwork(input, vm.pid, network, cgroup);
+    const podNetwork = joinNetwork(input, vm.pid, planned, cgroup);
     // Before anything it works on is taken away.
     undo.unshift(async () => (await podNetwork)?.leave());
     podNetwork.catch(() => {});
@@ -153,7 +158,7 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
     keepGuestClock(guest, { log, intervalMs });
     const dial = await startDialServer(sockets.dial, guest);
     undo.unshift(() => dial.close());
-    if (network?.nic.kind === "tap") {
+    if ((await planned)?.nic.kind === "tap") {
       listeners = listenInNamespace(input, guest);
       undo.unshift(listeners.close);
       await guest.request("listeners");
@@ -266,19 +271,29 @@ function confine(
   }
 }
 
+function nicOf(network: GuestNic | undefined): Pick<VmSpec, "nic"> {
+  return network === undefined ? {} : { nic: network.nic };
+}
+
 /** Makes a spare VM the sandbox's: its files, its cgroup, and what goes with it. */
-function adopt(
-  { vm }: PreparedVm,
-  { cgroup, consoleLog, pidFile }: VmSpec,
-  spareVm: SpareVm | undefined,
+async function takeSpare(
+  { spareVm, netnsPath }: SandboxInput,
+  spec: VmSpec,
+  listener: GuestListener,
   undo: Array<() => Promise<void>>,
-): void {
+): Promise<PreparedVm | undefined> {
+  if (spareVm === undefined || netnsPath === undefined) return undefined;
+  const prepared = await spareVm.take(spec, listener);
+  if (prepared === undefined) return undefined;
+  const { vm } = prepared;
+  const { cgroup, consoleLog, pidFile } = spec;
   undo.unshift(async () => {
-    for (const folder of spareVm?.folders ?? []) rmSync(folder, { recursive: true, force: true });
+    for (const folder of spareVm.folders) rmSync(folder, { recursive: true, force: true });
   });
   undo.unshift(vm.stop);
   vm.moveFiles({ consoleLog, pidFile });
   cgroup?.add(vm.pid);
+  return prepared;
 }
 
 /** The same for a sandbox that is started again, and nobody else's. */

@@ -10,13 +10,12 @@ import type { Logger } from "../../common/log.ts";
 import { makeSocketFolder } from "../confinement/vmm-place.ts";
 import type { GuestListener } from "../guest-client/client.ts";
 import type { VmSpec } from "../hypervisors/hypervisor.ts";
-import { tapName } from "../network/tcfilter.ts";
 import type { ShimOptions } from "../shim-options.ts";
 import type { PodLimits } from "../sizing/vm-size.ts";
-import { bootMac } from "./boot-guest.ts";
 import { placeFor, planVm, userPaths } from "./plan-vm.ts";
 import { type PreparedVm, prepareVm } from "./prepare-vm.ts";
 import { rehearse } from "./rehearse.ts";
+import { spareNic } from "./sandbox-network.ts";
 import { consoleLogFile, socketPaths, vmmPidFile } from "./state-file.ts";
 
 export interface SpareVm {
@@ -69,7 +68,7 @@ export function createSpareVm(request: SpareRequest, log: Logger): SpareVm {
         ...(most === undefined ? {} : { most }),
         ...{ kernel: files.kernel, initrd: files.initrd, openReadOnly: files.openReadOnly },
         ...(place === undefined ? {} : { place }),
-        nic: { kind: "tap", mac: bootMac, tap: tapName },
+        nic: spareNic,
         ...{ agentSocket: sockets.agent, controlSocket: sockets.control, sharedMemory: false },
         consoleLog: join(ownFolder, consoleLogFile),
         pidFile: join(ownFolder, vmmPidFile),
