@@ -108,6 +108,7 @@ export async function openNodeRuntime(
     spareCounts: () => shims.spareCounts(),
     async close() {
       await runtime.close();
+      await network.close();
       images.close();
     },
   };

@@ -5,10 +5,10 @@ import { messageOf, type SimError } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import type { Mount } from "../../proto/containerd/gen/mount_pb.js";
 import { diskSerial, removeRootFiles, rootDisks } from "../disks/root-disks.ts";
-import { createWritableDisk } from "../disks/writable-disk.ts";
 import { hasCode, shimError } from "../errors.ts";
 import { errnoOf } from "../guest-client/client.ts";
 import { openStdio } from "../guest-client/stdio.ts";
+import type { Disk } from "../hypervisors/hypervisor.ts";
 import { volumeOrigin } from "../oci/kubelet-paths.ts";
 import { planMounts } from "../oci/mounts.ts";
 import { containerFields, processFields } from "../oci/oci-to-guest.ts";
@@ -45,7 +45,7 @@ export async function createContainer(input: ContainerInput): Promise<GuestConta
   const { id, bundle, spec, sandbox, process, log } = input;
   const { guest } = sandbox;
   const workDir = workFolder(bundle);
-  const writable = {
+  let writable: Disk = {
     serial: diskSerial("writable", id),
     path: join(workDir, writableDiskFile),
     readOnly: false,
@@ -72,8 +72,7 @@ export async function createContainer(input: ContainerInput): Promise<GuestConta
         return disks;
       })(),
       (async () => {
-        await createWritableDisk(writable.path);
-        await sandbox.addWritableDisk(writable);
+        writable = await sandbox.addWritableDisk(writable);
         return [];
       })(),
       sandbox.volumes.add(id, plan.sources).then(() => []),

@@ -13,6 +13,7 @@ import type { ShimOptions, StartKind } from "../shim-options.ts";
 import { obtainTemplate } from "../templates/make-template.ts";
 import { createTemplateStore } from "../templates/template-store.ts";
 import { greetGuest } from "./boot-guest.ts";
+import type { SpareDisk } from "./sandbox-disks.ts";
 
 export interface PreparedVm {
   readonly spec: VmSpec;
@@ -24,6 +25,8 @@ export interface PreparedVm {
   readonly startKind: StartKind;
   readonly fellBack: string | undefined;
   readonly timeline: readonly TimelineStep[];
+  /** For the first container. */
+  readonly spareDisk?: SpareDisk;
 }
 
 export interface PrepareInput {

@@ -1,18 +1,41 @@
 /** The disks of a sandbox's containers: plugged and mounted, each image once however many ask for it. */
+import { createWritableDisk } from "../disks/writable-disk.ts";
 import type { GuestClient } from "../guest-client/client.ts";
 import type { Disk, RunningVm } from "../hypervisors/hypervisor.ts";
 
 export interface SandboxDisks {
   /** Plugs and mounts a read-only disk once, however many containers ask for it. */
   addImageDisk(disk: Disk, fsType: "erofs"): Promise<void>;
-  addWritableDisk(disk: Disk): Promise<void>;
+  /**
+   * Makes an empty disk at its path, plugs and mounts it; or answers one that was made before, which is to be
+   * used in its place. Rejects with DISK.
+   */
+  addWritableDisk(disk: Disk): Promise<Disk>;
   removeDisk(serial: string): Promise<void>;
+}
+
+/** An empty writable disk that nobody has used. */
+export interface SpareDisk {
+  readonly disk: Disk;
+  readonly made: Promise<void>;
+  /** In the guest already, in this slot of the VM if in one. */
+  readonly isMounted: boolean;
+  readonly slot?: string | undefined;
+}
+
+function isMade({ made }: SpareDisk): Promise<boolean> {
+  return made.then(
+    () => true,
+    () => false,
+  );
 }
 
 export function createSandboxDisks(
   vm: Pick<RunningVm, "attachDisk" | "detachDisk">,
   guest: Pick<GuestClient, "request">,
+  spareDisk?: SpareDisk,
 ): SandboxDisks {
+  let spare = spareDisk;
   const images = new Map<string, Promise<void>>();
   const slots = new Map<string, string>();
   const plug = async (disk: Disk, fsType: "erofs" | "ext4") => {
@@ -40,7 +63,18 @@ export function createSandboxDisks(
       added.catch(() => images.delete(disk.serial));
       return added;
     },
-    addWritableDisk: (disk) => plug(disk, "ext4"),
+    async addWritableDisk(disk) {
+      const ready = spare;
+      spare = undefined;
+      if (ready !== undefined && (await isMade(ready))) {
+        if (!ready.isMounted) await plug(ready.disk, "ext4");
+        else if (ready.slot !== undefined) slots.set(ready.disk.serial, ready.slot);
+        return ready.disk;
+      }
+      await createWritableDisk(disk.path);
+      await plug(disk, "ext4");
+      return disk;
+    },
     async removeDisk(serial) {
       images.delete(serial);
       try {

@@ -31,7 +31,7 @@ import { writeVmRecord } from "./bundle-files.ts";
 import { clockIntervalMs, keepGuestClock } from "./guest-clock.ts";
 import { placeFor, planVm, userPaths } from "./plan-vm.ts";
 import { type PreparedVm, prepareVm } from "./prepare-vm.ts";
-import { createSandboxDisks, type SandboxDisks } from "./sandbox-disks.ts";
+import { createSandboxDisks, type SandboxDisks, type SpareDisk } from "./sandbox-disks.ts";
 import {
   type GuestNic,
   joinNetwork,
@@ -180,7 +180,17 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
       folder: options.rootfsCacheDir ?? userPaths().rootfs,
       maxBytes: options.rootfsCacheMib * 2 ** 20,
     });
-    return createSandbox(vm, guest, sandboxSize, roots, volumes, cgroup, undo, dial);
+    return createSandbox(
+      vm,
+      guest,
+      sandboxSize,
+      roots,
+      volumes,
+      cgroup,
+      undo,
+      dial,
+      prepared.spareDisk,
+    );
   } catch (error) {
     for (const step of undo) await step().catch(() => {});
     throw error;
@@ -196,6 +206,7 @@ function createSandbox(
   cgroup: VmmCgroup | undefined,
   undo: ReadonlyArray<() => Promise<void>>,
   dial: DialServer,
+  spareDisk: SpareDisk | undefined,
 ): Sandbox {
   let stopAsked = false;
   let brokenGuest: string | undefined;
@@ -236,7 +247,7 @@ function createSandbox(
     roots,
     volumes,
     ended,
-    ...createSandboxDisks(vm, guest),
+    ...createSandboxDisks(vm, guest, spareDisk),
     async stop(how = "kill") {
       stopAsked = true;
       // The disks are thrown away with the sandbox: nothing in the guest is worth waiting for.

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import { makeSocketFolder } from "../confinement/vmm-place.ts";
+import { createWritableDisk } from "../disks/writable-disk.ts";
 import type { GuestListener } from "../guest-client/client.ts";
 import type { VmSpec } from "../hypervisors/hypervisor.ts";
 import type { ShimOptions } from "../shim-options.ts";
@@ -16,7 +17,7 @@ import { placeFor, planVm, userPaths } from "./plan-vm.ts";
 import { type PreparedVm, prepareVm } from "./prepare-vm.ts";
 import { rehearse } from "./rehearse.ts";
 import { spareNic } from "./sandbox-network.ts";
-import { consoleLogFile, socketPaths, vmmPidFile } from "./state-file.ts";
+import { consoleLogFile, socketPaths, vmmPidFile, writableDiskFile } from "./state-file.ts";
 
 export interface SpareVm {
   /** To be removed when the VM is gone. */
@@ -62,6 +63,9 @@ export function createSpareVm(request: SpareRequest, log: Logger): SpareVm {
     const place = placeFor(id, plan, options, log);
     makeSocketFolder(sockets.vmmFolder, place);
     mkdirSync(ownFolder, { recursive: true, mode: 0o700 });
+    const disk = { serial: "spare", path: join(ownFolder, writableDiskFile), readOnly: false };
+    const diskMade = createWritableDisk(disk.path);
+    diskMade.catch(() => {});
     const prepared = await prepareVm({
       spec: {
         ...{ id, vcpus: size.vcpus, memoryMib: size.memoryMib, accelerator: choice.accelerator },
@@ -77,7 +81,10 @@ export function createSpareVm(request: SpareRequest, log: Logger): SpareVm {
       templateSocketFolder: sockets.template,
       templateDir: userPaths().templates,
     });
-    if (!request.rehearse) return prepared;
+
+    if (!request.rehearse) {
+      return { ...prepared, spareDisk: { disk, made: diskMade, isMounted: false } };
+    }
     try {
       await rehearse({
         ...{ prepared, options, log, image: files.rehearsal },
@@ -86,11 +93,19 @@ export function createSpareVm(request: SpareRequest, log: Logger): SpareVm {
           current = heard;
         },
       });
+      await diskMade;
+      const slot = await prepared.vm.attachDisk(disk);
+      await prepared.guest.request("mountDisk", [
+        [1, disk.serial],
+        [2, "ext4"],
+        [6, slot],
+      ]);
+      const spareDisk = { disk, made: diskMade, isMounted: true, slot };
+      return { ...prepared, spareDisk, startKind: "pool" };
     } catch (error) {
       await prepared.vm.stop();
       throw error;
     }
-    return { ...prepared, startKind: "pool" };
   };
   const made = make();
   made.catch((error: unknown) => log.warn({ error: messageOf(error) }, "no spare VM"));

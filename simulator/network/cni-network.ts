@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import {
@@ -24,6 +24,7 @@ import { networkError } from "./errors.ts";
 import { deleteNetns, makeNetns, netnsFolder } from "./ip.ts";
 import { releaseLeases } from "./leases.ts";
 import type { PodAttachment, PodIdentity, PodNetwork } from "./pod-network.ts";
+import { createSpareAttachments } from "./spare-attachments.ts";
 
 export interface CniNetworkOptions extends Omit<CniNodeOptions, "leases"> {
   /** For attachments and leases; gone after `destroy`. */
@@ -62,10 +63,15 @@ export function createCniNetwork(options: CniNetworkOptions): CniNetwork {
   }
 
   async function attach(pod: PodIdentity): Promise<CniAttachment> {
+    const { sandboxId } = pod;
+    if ((await attachments.find(sandboxId)) !== undefined) await detach(sandboxId);
+    return (await spares.take(pod)) ?? (await addPod(pod));
+  }
+
+  async function addPod(pod: PodIdentity): Promise<CniAttachment> {
     const { list, inNode } = await node.ready();
     const { sandboxId } = pod;
     await assertPlugins({ binDirs }, pluginTypes(list));
-    if ((await attachments.find(sandboxId)) !== undefined) await detach(sandboxId);
     const netns = podNetns(sandboxId);
     const attachment: KeptAttachment = {
       list,
@@ -75,11 +81,11 @@ export function createCniNetwork(options: CniNetworkOptions): CniNetwork {
       args: cniArguments(pod),
       capabilities: pod.hostPorts?.length ? { [hostPortCapability]: pod.hostPorts } : {},
     };
-    await attachments.put(attachment);
+    await attachments.put(sandboxId, attachment);
     try {
       await makeNetns(netns);
       const result = await addAttachment(hostOf(attachment), attachment);
-      await attachments.put({ ...attachment, result });
+      await attachments.put(sandboxId, { ...attachment, result });
       const [ip] = podAddresses(result, podInterface);
       if (ip !== undefined) return { netnsPath: attachment.netnsPath, ip };
       throw networkError("CNI_PLUGIN_FAILED", "the plugins gave the pod no address", {
@@ -99,7 +105,7 @@ export function createCniNetwork(options: CniNetworkOptions): CniNetwork {
 
   async function detach(sandboxId: string): Promise<void> {
     const kept = await attachments.find(sandboxId);
-    const netns = podNetns(sandboxId);
+    const netns = kept === undefined ? podNetns(sandboxId) : basename(kept.netnsPath);
     const stands = existsSync(join(netnsFolder, netns));
     if (kept !== undefined) {
       await deleteAttachment(hostOf(kept), {
@@ -122,22 +128,42 @@ export function createCniNetwork(options: CniNetworkOptions): CniNetwork {
     if (kept !== undefined) await checkAttachment(hostOf(kept), kept);
   }
 
-  async function sweep(keep: ReadonlySet<string>): Promise<readonly string[]> {
+  async function sweep(pods: ReadonlySet<string>): Promise<readonly string[]> {
+    const keep = new Set([...pods, ...spares.ids()]);
     const removed = new Set<string>();
-    for (const id of await attachments.containerIds()) {
-      if (keep.has(id)) continue;
-      removed.add(podNetns(id));
+    const netnsKept = new Set<string>();
+    const leased = new Set<string>();
+    for (const id of await attachments.sandboxIds()) {
+      const kept = await attachments.find(id);
+      const netns = kept === undefined ? podNetns(id) : basename(kept.netnsPath);
+      if (keep.has(id)) {
+        netnsKept.add(netns);
+        leased.add(kept?.containerId ?? id);
+        continue;
+      }
+      removed.add(netns);
       await detach(id).catch((error: unknown) => log.warn({ sandbox: id }, messageOf(error)));
     }
-    const kept = new Set([...keep].map(podNetns));
+    for (const id of keep) netnsKept.add(podNetns(id));
     for (const netns of await readdir(netnsFolder).catch(() => [] as string[])) {
-      if (!netns.startsWith(podPrefix) || kept.has(netns)) continue;
+      if (!netns.startsWith(podPrefix) || netnsKept.has(netns)) continue;
       removed.add(netns);
       await deleteNetns(netns);
     }
-    await releaseLeases(join(leases, defaultNetworkName), keep);
+    await releaseLeases(join(leases, defaultNetworkName), new Set([...keep, ...leased]));
     return [...removed];
   }
+
+  const spares = createSpareAttachments({
+    log,
+    add: addPod,
+    detach,
+    async adopt(spareId, sandboxId) {
+      await attachments.rename(spareId, sandboxId);
+    },
+    // A list of the user's may do something for each pod by its name.
+    suits: async ({ hostPorts }) => (await node.ready()).inNode && !hostPorts?.length,
+  });
 
   return {
     nodeNetnsPath: node.netnsPath,
@@ -146,7 +172,9 @@ export function createCniNetwork(options: CniNetworkOptions): CniNetwork {
     detach,
     check,
     sweep,
+    close: () => spares.close(),
     async destroy() {
+      await spares.close();
       await sweep(new Set());
       await node.destroy();
       await rm(folder, { recursive: true, force: true });

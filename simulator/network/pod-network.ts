@@ -49,6 +49,8 @@ export interface PodNetwork {
   check(sandboxId: string): Promise<void>;
   /** Removes what belongs to sandboxes that are not in `keep`; answers what it removed. */
   sweep(keep: ReadonlySet<string>): Promise<readonly string[]>;
+  /** Takes down what waits for pods; theirs goes on. Idempotent. */
+  close(): Promise<void>;
   /** Removes everything of this node. */
   destroy(): Promise<void>;
 }

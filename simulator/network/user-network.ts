@@ -100,6 +100,7 @@ export function createUserNetwork(options: UserNetworkOptions): PodNetwork {
     // Neither a namespace's loopback nor what a VM plays can be lost.
     check: async () => undefined,
     sweep,
+    close: async () => {},
     async destroy() {
       await sweep(new Set());
       await deleteNetns(nodeNetns);

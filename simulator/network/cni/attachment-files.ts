@@ -1,5 +1,5 @@
 /** The attachments of this node on disk, one file each: after a kill -9 DEL gets what ADD was given. */
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomic } from "../../../common/files/atomic-write.ts";
 import type { Attachment } from "./attachment.ts";
@@ -8,31 +8,34 @@ import type { Attachment } from "./attachment.ts";
 export type KeptAttachment = Attachment & { readonly inNode: boolean };
 
 export interface AttachmentFiles {
-  put(attachment: KeptAttachment): Promise<void>;
+  put(sandboxId: string, attachment: KeptAttachment): Promise<void>;
   /** Undefined also for a file that cannot be read: nothing is known of it. */
-  find(containerId: string): Promise<KeptAttachment | undefined>;
-  remove(containerId: string): Promise<void>;
-  containerIds(): Promise<readonly string[]>;
+  find(sandboxId: string): Promise<KeptAttachment | undefined>;
+  /** Makes it another sandbox's, in one step. */
+  rename(sandboxId: string, other: string): Promise<void>;
+  remove(sandboxId: string): Promise<void>;
+  sandboxIds(): Promise<readonly string[]>;
 }
 
 const ending = ".json";
 
 export function openAttachmentFiles(folder: string): AttachmentFiles {
-  const fileOf = (containerId: string) => join(folder, `${containerId}${ending}`);
+  const fileOf = (sandboxId: string) => join(folder, `${sandboxId}${ending}`);
   return {
-    async put(attachment) {
+    async put(sandboxId, attachment) {
       await mkdir(folder, { recursive: true, mode: 0o700 });
-      writeFileAtomic(fileOf(attachment.containerId), JSON.stringify(attachment));
+      writeFileAtomic(fileOf(sandboxId), JSON.stringify(attachment));
     },
-    async find(containerId) {
+    async find(sandboxId) {
       try {
-        return JSON.parse(await readFile(fileOf(containerId), "utf8")) as KeptAttachment;
+        return JSON.parse(await readFile(fileOf(sandboxId), "utf8")) as KeptAttachment;
       } catch {
         return undefined;
       }
     },
-    remove: (containerId) => rm(fileOf(containerId), { force: true }),
-    async containerIds() {
+    rename: (sandboxId, other) => rename(fileOf(sandboxId), fileOf(other)),
+    remove: (sandboxId) => rm(fileOf(sandboxId), { force: true }),
+    async sandboxIds() {
       const names = await readdir(folder).catch(() => [] as string[]);
       return names
         .filter((name) => name.endsWith(ending))
