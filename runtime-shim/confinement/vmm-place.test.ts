@@ -35,8 +35,24 @@ describe("the place of a VMM", () => {
 
   it("is entered by a program that takes every path as a word of its own", () => {
     const files = { kernel: "/k $(id)" };
-    expect(enterPlace(place, "/s; rm -rf /", { files, ownNetwork: true, tap: "ktap0" })).toEqual([
-      ...[program, "enter", "2000000007", "/s; rm -rf /", "--own-network", "--tap", "ktap0"],
+    expect(
+      enterPlace(place, "/s; rm -rf /", {
+        files,
+        smallPages: true,
+        ownNetwork: true,
+        tap: "ktap0",
+      }),
+    ).toEqual([
+      ...[
+        program,
+        "enter",
+        "2000000007",
+        "/s; rm -rf /",
+        "--small-pages",
+        "--own-network",
+        "--tap",
+        "ktap0",
+      ],
       ...["--lend", "kernel", "/k $(id)", "--device", "/dev/kvm", "10", "232", "--"],
     ]);
   });

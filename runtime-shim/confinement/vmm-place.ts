@@ -110,16 +110,20 @@ export function enterPlace(
   sockets: string,
   {
     files,
+    smallPages,
     ownNetwork,
     tap,
   }: {
     readonly files: Readonly<Record<string, string>>;
+    /** No huge pages: for a VMM that emulates in software. */
+    readonly smallPages: boolean;
     readonly ownNetwork: boolean;
     readonly tap: string | undefined;
   },
 ): readonly string[] {
   return [
     ...[program, "enter", String(uid), sockets],
+    ...(smallPages ? ["--small-pages"] : []),
     ...(ownNetwork ? ["--own-network"] : []),
     ...(tap === undefined ? [] : ["--tap", tap]),
     ...Object.entries(files).flatMap(([name, file]) => ["--lend", name, file]),

@@ -66,7 +66,8 @@ export async function startVmm(
       onStdout: (chunk) => consoleLog.write(chunk),
       // Nobody's folder: a bundle could not be removed under it.
       cwd: "/",
-      env: { PATH: programPath(), LC_ALL: "C", ...program.env },
+      // One heap for all its threads: each of its own would stay with what it once took.
+      env: { PATH: programPath(), LC_ALL: "C", MALLOC_ARENA_MAX: "1", ...program.env },
     });
   } catch (cause) {
     onEnd();

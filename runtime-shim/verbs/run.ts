@@ -3,6 +3,7 @@ import { closeSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "../../common/errors.ts";
 import { writePidFile } from "../../common/process/process-identity.ts";
+import { tidyMemory } from "../../common/process/tidy-memory.ts";
 import { Task } from "../../proto/containerd/gen/task_pb.js";
 import type { ShimArguments } from "../arguments.ts";
 import { shimError } from "../errors.ts";
@@ -29,6 +30,8 @@ const flushTimeoutMs = 2_000;
 // was killed in between and will not come back for this process.
 const idlePatienceMs = 30_000;
 const lookMs = 5_000;
+// A pod's start takes a second or two; what comes after it is seldom much.
+const tidyMs = 6_000;
 
 /** Resolves when the daemon's work is done and everything it made is gone. */
 export async function run(args: ShimArguments): Promise<void> {
@@ -85,6 +88,13 @@ export async function serve(
   // The starter was killed meanwhile: nobody will learn the address, so nobody would end this process.
   if (!ready()) finish("the start was given up");
   log.info({ bundle, pid: process.pid }, "shim started");
+  const tidying = setInterval(() => {
+    if (service.isIdle()) return;
+    // Once, when the start is over.
+    clearInterval(tidying);
+    tidyMemory();
+  }, tidyMs);
+  tidying.unref();
   const stopLooking = endWhenForgotten(bundle, service.isIdle, finish);
   const why = await finished;
   stopLooking();

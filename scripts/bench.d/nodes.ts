@@ -123,7 +123,7 @@ async function nodeOf(simulator: Simulator, warmPool: number, signal: AbortSigna
     await waitUntil(
       async () => {
         signal.throwIfAborted();
-        const { pool } = await statusOf(simulator);
+        const pool = (await statusOf(simulator)).agent?.pool;
         return pool !== undefined && pool.ready >= pool.wanted;
       },
       { what: "the warm pool to be full", intervalMs: 100 },
@@ -185,7 +185,9 @@ function podOf(name: string, kind: PodKind, command: readonly string[]): object 
 
 interface Status {
   readonly pid: number;
-  readonly pool?: { readonly ready: number; readonly wanted: number };
+  readonly agent?: {
+    readonly pool?: { readonly ready: number; readonly wanted: number };
+  };
 }
 
 async function statusOf(simulator: Simulator): Promise<Status> {

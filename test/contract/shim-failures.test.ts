@@ -121,7 +121,7 @@ describe.skipIf(obstacle !== undefined)("containerd-shim-katasim-v2 in trouble",
         });
       };
       await expect(create("x", sandboxSpec("x"), { guestDir: "/nowhere" })).rejects.toThrow(
-        "the guest kernel /nowhere/vmlinux cannot be read",
+        "the guest's kernel /nowhere/vmlinux cannot be read",
       );
       const broken = join(folder, "broken-guest");
       mkdirSync(broken);

@@ -23,7 +23,14 @@ describe("churn", () => {
     // The first pod makes what stays for all: the node's bridge, the image's mounts.
     await applyReady(simulator.kubectl, pod("first", options));
     await deletePods(simulator.kubectl, "first");
-    before = traces(simulator);
+    // A shim and a network wait for the next pod, beside the daemon and the node's own.
+    await waitUntil(
+      () => {
+        before = traces(simulator);
+        return before.processes === 2 && before.namespaces === 2;
+      },
+      { what: "what waits for the next pod", describe: () => simulator.leaks().join("; ") },
+    );
   });
   afterAll(async () => {
     await simulator?.[Symbol.asyncDispose]();

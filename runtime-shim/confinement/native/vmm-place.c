@@ -2,7 +2,7 @@
  * Puts a VMM into its place (../vmm-place.ts), and lends a running one more files. One program instead
  * of a chain of unshare, sh, mount, ip and setpriv: each of those costs milliseconds of a pod's start.
  *
- *   vmm-place enter UID SOCKETS [--own-network] [--tap NAME] [--lend NAME FILE]... [--device PATH MAJOR MINOR]... -- COMMAND...
+ *   vmm-place enter UID SOCKETS [--small-pages] [--own-network] [--tap NAME] [--lend NAME FILE]... [--device PATH MAJOR MINOR]... -- COMMAND...
  *   vmm-place lend PID FILE NAME
  *   vmm-place take-back PID NAME
  */
@@ -124,6 +124,8 @@ static int enter(char **words)
 	const char *sockets = words[1];
 	const char *tap = NULL;
 	char **word = words + 2;
+	bool small_pages = word[0] && strcmp(word[0], "--small-pages") == 0;
+	word += small_pages;
 	bool own_network = word[0] && strcmp(word[0], "--own-network") == 0;
 	word += own_network;
 	if (word[0] && word[1] && strcmp(word[0], "--tap") == 0) {
@@ -155,6 +157,9 @@ static int enter(char **words)
 	/* When the shim dies, so does its VM. Forgotten by a change of user, so it comes after that. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		die("PR_SET_PDEATHSIG");
+	/* Translated code is scattered: huge pages would take three times the memory it needs. */
+	if (small_pages && prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) < 0)
+		die("PR_SET_THP_DISABLE");
 	if (getppid() != parent)
 		return 1;
 	execvp(word[1], word + 1);

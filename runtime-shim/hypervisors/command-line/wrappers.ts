@@ -19,7 +19,10 @@ export function wrappers(
   const ownNetwork = nic?.kind !== "user";
   if (place !== undefined) {
     const all = { [kernelName]: kernel, [initrdName]: initrd, ...files };
-    return enterPlace(place, dirname(spec.controlSocket), { files: all, ownNetwork, tap });
+    const smallPages = spec.accelerator === "tcg";
+    return enterPlace(place, dirname(spec.controlSocket), {
+      ...{ files: all, smallPages, ownNetwork, tap },
+    });
   }
   // Another user than root has no powers to give up, and may make no namespaces.
   const isRoot = process.getuid?.() === 0;
