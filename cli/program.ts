@@ -11,6 +11,7 @@ import { addRuntime } from "./commands/runtime.ts";
 import { addSandbox } from "./commands/sandbox.ts";
 import { addSize } from "./commands/size.ts";
 import { addStatus } from "./commands/status.ts";
+import { addTemplate } from "./commands/template.ts";
 import { addUp } from "./commands/up.ts";
 import { addVersion } from "./commands/version.ts";
 import { type CommandContext, createContext, type GlobalOptions } from "./context.ts";
@@ -100,6 +101,7 @@ Examples:
   addRuntime(program, bind);
   addContainerd(program, bind);
   addImage(program, bind);
+  addTemplate(program, bind);
   addSize(program, bind);
   addVersion(program, bind);
   quieten(program, streams);

@@ -38,7 +38,7 @@ describe("parseArguments", () => {
   it.each([
     ["-namespace n start", "the flag -id is missing"],
     ["-namespace n -id", "the flag -id needs a value"],
-    ["-namespace n -id a restart", "unknown action restart: use start or delete"],
+    ["-namespace n -id a restart", "unknown action restart: use start, delete or spare"],
     ["-namespace n -id a -fast start", "unknown flag -fast"],
     ["-namespace n -id a start start", "unexpected argument start"],
   ])("refuses %j", (line, words) => {

@@ -37,6 +37,11 @@ export {
   type VmSize,
 } from "./sizing/vm-size.ts";
 export {
+  createTemplateCatalog,
+  type ListedTemplate,
+  type TemplateCatalog,
+} from "./templates/template-catalog.ts";
+export {
   type CallOptions,
   connectTtrpc,
   grpcCodeOf,
