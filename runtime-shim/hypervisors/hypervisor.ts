@@ -13,10 +13,13 @@ export type Nic =
   /** A tap that is made for it, in a network namespace that the VMM is alone in. */
   | { readonly kind: "tap"; readonly mac: string; readonly tap: string }
   /** A network that the VMM plays for this guest alone; QEMU can. */
-  | ({ readonly kind: "user"; readonly mac: string; readonly egress: Egress } & Pick<
-      UserNetwork,
-      "subnet" | "gateway" | "nameserver"
-    >);
+  | ({
+      readonly kind: "user";
+      readonly mac: string;
+      readonly egress: Egress;
+      /** Where the VMM runs, and so where it leads to; absent = where this process does. */
+      readonly netnsPath?: string;
+    } & Pick<UserNetwork, "subnet" | "gateway" | "nameserver">);
 
 export const egressChoices = ["none", "open"] as const;
 export type Egress = (typeof egressChoices)[number];

@@ -56,5 +56,6 @@ export function commonSpec(spec: VmSpec): VmSpec {
 
 function commonNic(nic: Nic): Nic {
   if (nic.kind === "tap") return { ...nic, tap: "" };
-  return { ...nic, egress: "none", subnet: "", gateway: "", nameserver: "" };
+  const { netnsPath: _, ...played } = nic;
+  return { ...played, egress: "none", subnet: "", gateway: "", nameserver: "" };
 }

@@ -32,7 +32,15 @@ export async function planNetwork({
 }: SandboxInput): Promise<GuestNic | undefined> {
   if (options.network === "user") {
     const { pod, ...network } = userNetwork(address);
-    return { pod, nic: { kind: "user", mac: bootMac, egress: options.egress, ...network } };
+    const where = netnsPath === undefined ? {} : { netnsPath };
+    const nic = {
+      kind: "user" as const,
+      mac: bootMac,
+      egress: options.egress,
+      ...network,
+      ...where,
+    };
+    return { pod, nic };
   }
   if (options.network === "none" || netnsPath === undefined) return undefined;
   const pod = await findPodInterface(netnsPath);

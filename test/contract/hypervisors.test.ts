@@ -313,7 +313,10 @@ describe.each(twins)("$title", (twin) => {
       const environment = readFileSync(`/proc/${vm.pid}/environ`, "utf8");
       const names = environment.split("\0").map((line) => line.split("=")[0]);
       expect(
-        names.filter((name) => !["", "PATH", "LC_ALL", "MALLOC_ARENA_MAX", "PWD", "OLDPWD"].includes(name ?? "")),
+        names.filter(
+          (name) =>
+            !["", "PATH", "LC_ALL", "MALLOC_ARENA_MAX", "PWD", "OLDPWD"].includes(name ?? ""),
+        ),
       ).toEqual([]);
     });
 

@@ -17,16 +17,20 @@ export function wrappers(
   const tap = nic?.kind === "tap" ? nic.tap : undefined;
   // A network that the VMM plays leads out by this machine's.
   const ownNetwork = nic?.kind !== "user";
+  const enter =
+    nic?.kind === "user" && nic.netnsPath !== undefined
+      ? ["nsenter", `--net=${nic.netnsPath}`, "--"]
+      : [];
   if (place !== undefined) {
     const all = { [kernelName]: kernel, [initrdName]: initrd, ...files };
     const smallPages = spec.accelerator === "tcg";
-    return enterPlace(place, dirname(spec.controlSocket), {
-      ...{ files: all, smallPages, ownNetwork, tap },
-    });
+    const options = { files: all, smallPages, ownNetwork, tap };
+    return [...enter, ...enterPlace(place, dirname(spec.controlSocket), options)];
   }
   // Another user than root has no powers to give up, and may make no namespaces.
   const isRoot = process.getuid?.() === 0;
   return [
+    ...enter,
     ...(isRoot && ownNetwork ? ["unshare", "--net", "--"] : []),
     ...(isRoot && tap !== undefined ? ["sh", "-c", tapScript, tap] : []),
     ...["setpriv", "--no-new-privs", "--inh-caps=-all"],
