@@ -99,7 +99,8 @@ async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<
     };
     const diskVerbs = createDiskVerbs(qmp, spec, vmm.pid, slots, unplug);
     const machineVerbs = createMachineVerbs(qmp, spec, slots, unplug);
-    const { attachDisk, detachDisk, attachFolder } = diskVerbs;
+    const { attachDisk, detachDisk } = diskVerbs;
+    const attachFolder = memory?.use === "copied" ? refuseFolder : diskVerbs.attachFolder;
     const { attachNic, detachNic, resize } = machineVerbs;
     return {
       ...vmm,
@@ -127,6 +128,11 @@ async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<
     await vmm.stop();
     throw shimError("VMM_START_FAILED", messageOf(cause), { cause });
   }
+}
+
+/** Its daemon would map the saved pages, and hang or write to them. */
+async function refuseFolder(): Promise<never> {
+  throw shimError("VMM_CONTROL", "a VM whose memory is a copy of a template's shares no folders");
 }
 
 function memoryOf({ savedTo }: VmSpec, snapshot: string | undefined): MemoryFile | undefined {
