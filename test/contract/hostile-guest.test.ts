@@ -56,7 +56,7 @@ describe.skipIf(obstacle !== undefined)("a hostile guest", () => {
     writeFileSync(join(root, "mode"), mode);
     const pack = "find . | cpio --quiet -o -H newc >../initramfs.cpio";
     execFileSync("sh", ["-c", pack], { cwd: root });
-    for (const file of ["vmlinux", "release.json"]) {
+    for (const file of ["vmlinux", "release.json", "host"]) {
       symlinkSync(join(guestFolder(), file), join(guest, file));
     }
     return guest;

@@ -125,7 +125,7 @@ describe.skipIf(obstacle !== undefined)("containerd-shim-katasim-v2 in trouble",
       );
       const broken = join(folder, "broken-guest");
       mkdirSync(broken);
-      for (const file of ["vmlinux", "release.json"])
+      for (const file of ["vmlinux", "release.json", "host"])
         symlinkSync(join(guestFolder(), file), join(broken, file));
       writeFileSync(join(broken, "initramfs.cpio"), "no archive");
       await expect(create("x", sandboxSpec("x"), { guestDir: broken })).rejects.toThrow(

@@ -18,6 +18,8 @@ export const pluggedSlots = 30;
 /** The last one is the shared folder's. */
 export const folderSlot = 31;
 
+const maxCodeMib = 128;
+
 const firstSlotPlace = 0x6;
 const emptyBytes = 1 << 20;
 
@@ -130,10 +132,11 @@ export function qemuArguments(spec: VmSpec, memory?: MemoryFile): readonly strin
 
 /**
  * The cache of translated code. All of it is touched in time, and thrown away when it is full: a pod's start
- * fills 32 MiB, an idle pod needs next to nothing. More than 128 MiB was measured to gain nothing.
+ * fills 32 MiB, an idle pod needs next to nothing. More than 128 MiB was measured to gain nothing. QEMU 7.2
+ * was seen to crash when a processor was plugged into a VM with a small one.
  */
-function codeMib({ vcpus }: VmSpec): number {
-  return Math.min(128, 16 * vcpus);
+function codeMib({ vcpus, most }: VmSpec): number {
+  return most === undefined ? Math.min(maxCodeMib, 16 * vcpus) : maxCodeMib;
 }
 
 /** Room to grow costs the guest's kernel tables for it, so there is none where none was asked for. */
