@@ -35,7 +35,13 @@ export function spareKind(
   const { network, sharedFolders } = ShimOptionsSchema.parse(JSON.parse(json));
   const sharesFolders = spec.volumes?.sharesFolders ?? sharedFolders;
   if (network !== "netns" || sharesFolders) return undefined;
-  return { options: json, annotations: sizingAnnotations(spec.resources) };
+  // What decides the VM's size; shares, and a period without a quota, do not.
+  const { cpuQuotaUs, cpuPeriodUs, memoryBytes } = spec.resources;
+  const sum = {
+    ...(cpuQuotaUs === undefined || cpuPeriodUs === undefined ? {} : { cpuQuotaUs, cpuPeriodUs }),
+    ...(memoryBytes === undefined ? {} : { memoryBytes }),
+  };
+  return { options: json, annotations: sizingAnnotations(sum) };
 }
 
 export interface SpareShims {
