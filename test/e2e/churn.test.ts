@@ -23,11 +23,11 @@ describe("churn", () => {
     // The first pod makes what stays for all: the node's bridge, the image's mounts.
     await applyReady(simulator.kubectl, pod("first", options));
     await deletePods(simulator.kubectl, "first");
-    // A shim and a network wait for the next pod, beside the daemon and the node's own.
+    // A network waits for the next pod, beside the node's own. The shim that waits touches nothing of the home.
     await waitUntil(
       () => {
         before = traces(simulator);
-        return before.processes === 2 && before.namespaces === 2;
+        return before.processes === 1 && before.namespaces === 2;
       },
       { what: "what waits for the next pod", describe: () => simulator.leaks().join("; ") },
     );
