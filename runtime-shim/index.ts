@@ -40,6 +40,7 @@ export {
   createTemplateCatalog,
   type ListedTemplate,
   type TemplateCatalog,
+  type TemplateNic,
 } from "./templates/template-catalog.ts";
 export {
   type CallOptions,

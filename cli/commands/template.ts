@@ -1,7 +1,7 @@
 /** `katasim template build|list|show|remove|prune`: the saved VMs that sandboxes are cloned from. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { silentLogger } from "../../common/log.ts";
-import type { ListedTemplate, TemplateCatalog } from "../../runtime-shim/index.ts";
+import type { ListedTemplate, TemplateCatalog, TemplateNic } from "../../runtime-shim/index.ts";
 import type { CommandContext } from "../context.ts";
 import { cliError } from "../errors.ts";
 import { cliObject } from "../output/objects.ts";
@@ -28,6 +28,15 @@ const columns: readonly Column<ListedTemplate & { readonly damage?: string | und
   { head: "DAMAGE", cell: ({ manifest, damage }) => damage ?? (manifest ? "none" : "no manifest") },
 ];
 
+const nics: readonly TemplateNic[] = ["tap", "user", "none"];
+
+interface BuildOptions {
+  readonly runtimeClass?: string;
+  readonly vcpus?: string;
+  readonly memory?: string;
+  readonly nic?: TemplateNic;
+}
+
 export function addTemplate(program: Command, bind: Bind): void {
   const group = program
     .command("template")
@@ -38,16 +47,20 @@ export function addTemplate(program: Command, bind: Bind): void {
     .description("make the template of a VM now; does nothing when it is there")
     .option("--runtime-class <name>", "whose smallest VM (default: kata-mshv-vm-isolation)")
     .option("--vcpus <n>", "processors, in place of that VM's")
-    .option("--memory <mib>", "memory in MiB, in place of that VM's");
+    .option("--memory <mib>", "memory in MiB, in place of that VM's")
+    .addOption(
+      new Option("--nic <kind>", "in place of what the node's network needs").choices(nics),
+    );
   bind(build, async (context) => {
-    const given = build.opts<{ runtimeClass?: string; vcpus?: string; memory?: string }>();
+    const given = build.opts<BuildOptions>();
     const shape = {
       ...(given.vcpus === undefined ? {} : { vcpus: wholeNumber("--vcpus", given.vcpus) }),
       ...(given.memory === undefined ? {} : { memoryMib: wholeNumber("--memory", given.memory) }),
     };
+    const { nic } = given;
     const catalog = await openCatalog(context, given.runtimeClass);
     context.progress.step("template", "Making the template");
-    const { manifest, isNew } = await catalog.build({ limits: {}, shape });
+    const { manifest, isNew } = await catalog.build({ limits: {}, shape, ...(nic && { nic }) });
     context.progress.done();
     const how = isNew ? `made in ${manifest.madeInMs} ms` : "was there";
     context.say(`template ${manifest.key} ${how}`);
@@ -151,7 +164,8 @@ async function openCatalog(
 }
 
 function findTemplate(catalog: TemplateCatalog, beginning: string): ListedTemplate {
-  const found = catalog.list().filter(({ key }) => key.startsWith(beginning));
+  // Every key begins with no text at all.
+  const found = catalog.list().filter(({ key }) => beginning !== "" && key.startsWith(beginning));
   const [one] = found;
   if (one !== undefined && found.length === 1) return one;
   const words =

@@ -14,7 +14,7 @@ import {
 import { join } from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "../../common/files/atomic-write.ts";
-import { runProgram } from "../../common/process/run-program.ts";
+import { contentDigest } from "./content-digest.ts";
 
 const manifestFile = "template.json";
 
@@ -61,7 +61,11 @@ export async function writeManifest(
   for (const name of names) {
     const path = join(folder, name);
     flush(path);
-    files.push({ name, identity: identityOf(path), sha256: await digestOf(folder, name) });
+    files.push({
+      name,
+      identity: identityOf(path),
+      sha256: await contentDigest(join(folder, name)),
+    });
   }
   const manifest = { ...facts, files };
   writeFileAtomic(join(folder, manifestFile), `${JSON.stringify(manifest, null, 2)}\n`, {
@@ -86,7 +90,7 @@ export async function findDamage(
       return `${name} is missing`;
     }
     if (now === identity && !deep) continue;
-    if ((await digestOf(folder, name)) !== sha256) return `${name} has changed`;
+    if ((await contentDigest(join(folder, name))) !== sha256) return `${name} has changed`;
     moved ||= now !== identity;
   }
   // Copied with its content whole, from another machine's cache for one.
@@ -134,19 +138,3 @@ function flush(path: string): void {
     closeSync(fd);
   }
 }
-
-/** A guest's memory is mostly holes, which tar knows to skip; what else it writes is always the same. */
-async function digestOf(folder: string, name: string): Promise<string> {
-  const script = `set -o pipefail 2>/dev/null
-tar --create --sparse --format=gnu --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=0444 --directory="$1" -- "$2" | sha256sum`;
-  const outcome = await runProgram("bash", ["-c", script, "bash", folder, name], {
-    timeoutMs: digestTimeoutMs,
-  });
-  const digest = /^[0-9a-f]{64}/.exec(outcome.stdout)?.[0];
-  if (!outcome.ok || digest === undefined)
-    throw new Error(`cannot read ${name}: ${outcome.stderr}`);
-  return digest;
-}
-
-// Some 150 MiB at the speed of a disk.
-const digestTimeoutMs = 120_000;

@@ -2,12 +2,15 @@
 import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Logger } from "../../common/log.ts";
+import { shimError } from "../errors.ts";
 import type { Nic, VmShape, VmSpec } from "../hypervisors/hypervisor.ts";
 import { userNetwork } from "../network/user-network.ts";
 import { bootMac } from "../service/boot-guest.ts";
-import { placeFor, planVm } from "../service/plan-vm.ts";
+import { assertRoomForVm } from "../service/host-memory.ts";
+import { placeFor, planVm, type VmPlan } from "../service/plan-vm.ts";
 import { spareNic } from "../service/sandbox-network.ts";
-import { ShimOptionsSchema } from "../shim-options.ts";
+import { type ShimOptions, ShimOptionsSchema } from "../shim-options.ts";
+import { sizingProfiles } from "../sizing/profiles.ts";
 import type { PodLimits } from "../sizing/vm-size.ts";
 import { obtainTemplate } from "./make-template.ts";
 import { templateInputs, templateKey } from "./template-key.ts";
@@ -40,7 +43,11 @@ export interface TemplateWish {
   readonly limits: PodLimits;
   /** In place of what the limits give. */
   readonly shape?: Partial<VmShape>;
+  /** In place of the options' network. */
+  readonly nic?: TemplateNic;
 }
+
+export type TemplateNic = keyof typeof networks;
 
 export interface CatalogOptions {
   /** The shim's, as JSON can say them. */
@@ -60,10 +67,12 @@ export function createTemplateCatalog(given: CatalogOptions): TemplateCatalog {
     const mapped = mappedInodes();
     return store.list().map((template) => ({ ...template, usedBy: usersOf(template, mapped) }));
   };
-  const specOf = async (limits: PodLimits, shape: Partial<VmShape>, nic: Nic | undefined) => {
-    const plan = await planVm({ options, limits }, log);
+  const specOf = async ({ limits, shape, nic: kind }: TemplateWish) => {
+    const own = { ...options, network: kind === undefined ? options.network : networks[kind] };
+    const nic = nicOf(own.network);
+    const plan = await planVm({ options: own, limits }, log);
     const { size, files, choice } = plan;
-    const place = placeFor("template", plan, options, log);
+    const place = placeFor("template", plan, own, log);
     const spec: VmSpec = {
       ...{ id: "template", vcpus: size.vcpus, memoryMib: size.memoryMib, ...shape },
       ...{ accelerator: choice.accelerator, sharedMemory: false },
@@ -72,7 +81,7 @@ export function createTemplateCatalog(given: CatalogOptions): TemplateCatalog {
       ...(nic === undefined ? {} : { nic }),
       ...{ agentSocket: "", controlSocket: "", consoleLog: "", pidFile: "" },
     };
-    return { spec, files, hypervisor: choice.hypervisor };
+    return { spec, files, hypervisor: choice.hypervisor, plan };
   };
   return {
     maxBytes,
@@ -80,8 +89,9 @@ export function createTemplateCatalog(given: CatalogOptions): TemplateCatalog {
     verify: store.verify,
     remove: store.remove,
     trim: store.trim,
-    async build({ limits, shape = {} }) {
-      const request = await specOf(limits, shape, nicOf(options.network));
+    async build(wish) {
+      const { plan, ...request } = await specOf(wish);
+      assertSensible(request.spec, plan);
       const startedAtMs = Date.now();
       const template = await obtainTemplate(store, { ...request, socketFolder, options, log });
       return { ...template, isNew: template.manifest.madeAtMs >= startedAtMs };
@@ -91,9 +101,10 @@ export function createTemplateCatalog(given: CatalogOptions): TemplateCatalog {
       for (const template of list()) {
         const { manifest } = template;
         if (manifest !== undefined) {
-          const { vcpus, memoryMib, nic } = manifest.inputs;
-          const shape = { vcpus, memoryMib };
-          const { spec, files, hypervisor } = await specOf({}, shape, nicOf(kinds[nic] ?? "none"));
+          const { vcpus, memoryMib } = manifest.inputs;
+          const nic = nicKinds.find((kind) => kind === manifest.inputs.nic);
+          const wish = { limits: {}, shape: { vcpus, memoryMib }, ...(nic && { nic }) };
+          const { spec, files, hypervisor } = await specOf(wish);
           if (templateKey(templateInputs(hypervisor, spec, files)) === template.key) continue;
         }
         found.push(template);
@@ -103,9 +114,22 @@ export function createTemplateCatalog(given: CatalogOptions): TemplateCatalog {
   };
 }
 
-const kinds: Readonly<Record<string, "netns" | "user" | "none">> = { tap: "netns", user: "user" };
+const networks = { tap: "netns", user: "user", none: "none" } as const;
+const nicKinds = ["tap", "user", "none"] as const;
 
-function nicOf(network: "netns" | "user" | "none"): Nic | undefined {
+// The smallest that any profile gives a pod; a guest of half of it panics.
+const leastMemoryMib = sizingProfiles["aks-ga"].minimumMemoryMib;
+
+/** Throws VM_SIZE or HOST_MEMORY, at once and in words: such a VM would only not answer. */
+function assertSensible({ memoryMib }: VmSpec, { overheadMib }: VmPlan): void {
+  if (memoryMib < leastMemoryMib) {
+    const words = `a VM of ${memoryMib} MiB is smaller than any pod's: at least ${leastMemoryMib} MiB`;
+    throw shimError("VM_SIZE", words);
+  }
+  assertRoomForVm(memoryMib, overheadMib);
+}
+
+function nicOf(network: ShimOptions["network"]): Nic | undefined {
   if (network === "none") return undefined;
   if (network === "netns") return spareNic;
   const { pod: _, ...play } = userNetwork();

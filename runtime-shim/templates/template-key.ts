@@ -7,8 +7,8 @@ import { readFileSync, realpathSync, statSync } from "node:fs";
 import type { GuestFiles } from "../hypervisors/guest-files.ts";
 import type { Hypervisor, VmSpec } from "../hypervisors/hypervisor.ts";
 
-// Raised when what the shim does to a guest before it saves it changes.
-const format = 1;
+// Raised when what the shim does to a guest before it saves it changes, or what a manifest says of it.
+const format = 2;
 
 export interface TemplateInputs {
   readonly format: number;

@@ -11,7 +11,6 @@ import {
   readlinkSync,
   rmSync,
   statSync,
-  symlinkSync,
 } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
@@ -49,12 +48,11 @@ describe.each(twins)("$title", (twin) => {
     let spec: VmSpec;
     let vm: RunningVm;
     let guest: GuestClient;
-    let bootId: string;
 
     async function boot(): Promise<void> {
       spec = newSpec(twin.accelerator);
       vm = await hypervisor.start(spec);
-      ({ guest, bootId } = await bootGuest(vm, { hostname: "contract" }));
+      ({ guest } = await bootGuest(vm, { hostname: "contract" }));
     }
 
     beforeAll(async () => {
@@ -144,63 +142,6 @@ describe.each(twins)("$title", (twin) => {
       await vm.resume();
       await answer;
     });
-
-    it("saves a paused guest, from which others go on with its memory", async () => {
-      const snapshot = mkdtempSync(join(folder, "s"));
-      await expect(vm.snapshot(snapshot)).rejects.toMatchObject({ code: "VMM_CONTROL" });
-      await vm.pause();
-      await vm.snapshot(snapshot);
-      await vm.resume();
-      await guest.request("hello");
-
-      const identity = { hostname: "restored" };
-      for (let round = 0; round < 2; round += 1) {
-        const own = newSpec(twin.accelerator);
-        const restored = await hypervisor.restore(own, snapshot);
-        try {
-          const booted = await bootGuest(restored, identity);
-          // A new boot would have a new one.
-          expect(booted.bootId).toBe(bootId);
-          booted.guest.close("looked at");
-        } finally {
-          await restored.stop();
-        }
-        await waitUntil(() => leftovers(own).every((name) => name.startsWith("c.")), {
-          what: "the sockets to go",
-        });
-      }
-
-      const other = newSpec(twin.accelerator, { memoryMib: 384 });
-      await expect(hypervisor.restore(other, snapshot)).rejects.toMatchObject({
-        code: "VMM_START_FAILED",
-        message: expect.stringMatching(/256 MiB|0x10000000/),
-      });
-      const none = newSpec(twin.accelerator);
-      await expect(hypervisor.restore(none, join(folder, "no-snapshot"))).rejects.toMatchObject({
-        code: "VMM_START_FAILED",
-        message: expect.stringContaining("cannot be read: ENOENT"),
-      });
-      expect(leftovers(none)).toEqual([]);
-      rmSync(snapshot, { recursive: true });
-    });
-
-    // The file's name is QEMU's.
-    const byQemu = twin.hypervisor === "qemu" || twin.played;
-    if (byQemu)
-      it("outlives a full disk", async () => {
-        const full = mkdtempSync(join(folder, "f"));
-        symlinkSync("/dev/full", join(full, "qemu-state"));
-        await vm.pause();
-        await expect(vm.snapshot(full)).rejects.toMatchObject({
-          code: "VMM_CONTROL",
-          message: expect.stringContaining("ENOSPC"),
-        });
-        expect(readdirSync(full)).toEqual([]);
-        await vm.snapshot(full);
-        await vm.resume();
-        await guest.request("hello");
-        rmSync(full, { recursive: true });
-      });
 
     it("gives the guest a network of its own, or says that it cannot", async () => {
       const { pod, ...network } = userNetwork();

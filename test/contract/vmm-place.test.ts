@@ -1,5 +1,5 @@
 /** What a VMM that a guest has taken over finds on the host: played by programs that run as its user. */
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -7,6 +7,7 @@ import { lentFolder } from "../../runtime-shim/confinement/vmm-place.ts";
 import type { VmRecord } from "../../runtime-shim/shim-options.ts";
 import { guestFolder, vmTestObstacle } from "../support/guest-image.ts";
 import type { ShimDriver } from "../support/shim-driver.ts";
+import { exitCodeAsVmm } from "./as-vmm.ts";
 import { createShimScene } from "./shim-scene.ts";
 
 const why = vmTestObstacle();
@@ -31,17 +32,6 @@ describe.skipIf(why !== undefined)(`the place of a VMM${why ? ` (skipped: ${why}
     scene.expectNothingLeft();
   });
 
-  /** Exit code of a command that runs as the VMM does: its user, its powers, its view of the files. */
-  function asVmm({ vmmPid, vmmUid }: VmRecord, ...command: string[]): number | null {
-    const user = [
-      `--reuid=${vmmUid}`,
-      `--regid=${vmmUid}`,
-      "--clear-groups",
-      "--bounding-set=-all",
-    ];
-    const words = [`--mount=/proc/${vmmPid}/ns/mnt`, "--", "setpriv", ...user, "--", ...command];
-    return spawnSync("nsenter", words, { stdio: "ignore" }).status;
-  }
   const lent = (record: VmRecord) => readdirSync(`/proc/${record.vmmPid}/root${lentFolder}`).sort();
 
   it("has what the VMM was lent, and what it was lent alone", () => {
@@ -49,21 +39,21 @@ describe.skipIf(why !== undefined)(`the place of a VMM${why ? ` (skipped: ${why}
     const disks = lent(one).filter((name) => !lent(two).includes(name));
     expect(disks.map((name) => name[0])).toEqual(["i", "w"]);
     for (const name of lent(one)) {
-      expect([name, asVmm(one, "test", "-r", join(lentFolder, name))]).toEqual([name, 0]);
+      expect([name, exitCodeAsVmm(one, "test", "-r", join(lentFolder, name))]).toEqual([name, 0]);
     }
     const [image, writable] = disks.map((name) => join(lentFolder, name));
-    expect(asVmm(one, "test", "-w", writable as string)).toBe(0);
-    expect(asVmm(one, "test", "-w", image as string)).toBe(1);
-    expect(asVmm(one, "test", "-w", join(lentFolder, "kernel"))).toBe(1);
+    expect(exitCodeAsVmm(one, "test", "-w", writable as string)).toBe(0);
+    expect(exitCodeAsVmm(one, "test", "-w", image as string)).toBe(1);
+    expect(exitCodeAsVmm(one, "test", "-w", join(lentFolder, "kernel"))).toBe(1);
     // On the host the folder is empty.
     expect(readdirSync(lentFolder)).toEqual([]);
   });
 
   it("opens no folder that is closed to others", () => {
-    expect(asVmm(one, "ls", folder)).not.toBe(0);
-    expect(asVmm(one, "ls", (drivers[0] as ShimDriver).bundleOf("one"))).not.toBe(0);
-    expect(asVmm(one, "cat", "/etc/shadow")).not.toBe(0);
-    expect(asVmm(one, "ls", `/proc/${one.shimPid}/fd`)).not.toBe(0);
+    expect(exitCodeAsVmm(one, "ls", folder)).not.toBe(0);
+    expect(exitCodeAsVmm(one, "ls", (drivers[0] as ShimDriver).bundleOf("one"))).not.toBe(0);
+    expect(exitCodeAsVmm(one, "cat", "/etc/shadow")).not.toBe(0);
+    expect(exitCodeAsVmm(one, "ls", `/proc/${one.shimPid}/fd`)).not.toBe(0);
   });
 
   it("gives one sandbox's VMM nothing of another's", () => {
@@ -75,13 +65,13 @@ describe.skipIf(why !== undefined)(`the place of a VMM${why ? ` (skipped: ${why}
       return gid;
     });
     expect(groups.sort()).toEqual([one.vmmUid, two.vmmUid].sort());
-    expect(asVmm(two, "kill", "-0", String(one.vmmPid))).not.toBe(0);
-    expect(asVmm(two, "ls", `/proc/${one.vmmPid}/root${lentFolder}/s`)).not.toBe(0);
+    expect(exitCodeAsVmm(two, "kill", "-0", String(one.vmmPid))).not.toBe(0);
+    expect(exitCodeAsVmm(two, "ls", `/proc/${one.vmmPid}/root${lentFolder}/s`)).not.toBe(0);
   });
 
   it("can make files nowhere but beside its own sockets", () => {
-    expect(asVmm(two, "touch", join(lentFolder, "more"))).not.toBe(0);
-    expect(asVmm(two, "touch", join(lentFolder, "s", "more"))).toBe(0);
+    expect(exitCodeAsVmm(two, "touch", join(lentFolder, "more"))).not.toBe(0);
+    expect(exitCodeAsVmm(two, "touch", join(lentFolder, "s", "more"))).toBe(0);
   });
 
   it("goes with the VMM: the kernel file is busy no more", () => {
