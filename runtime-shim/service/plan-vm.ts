@@ -4,7 +4,7 @@ import type { Logger } from "../../common/log.ts";
 import { type Paths, resolvePaths } from "../../common/paths.ts";
 import { type VmmPlace, vmmPlace } from "../confinement/vmm-place.ts";
 import { findGuestFiles, type GuestFiles } from "../hypervisors/guest-files.ts";
-import type { VmShape } from "../hypervisors/hypervisor.ts";
+import type { VmShape, VmSpec } from "../hypervisors/hypervisor.ts";
 import { chooseHypervisor, type HypervisorChoice } from "../hypervisors/registry.ts";
 import type { ShimOptions } from "../shim-options.ts";
 import { type SizingProfile, sizingProfiles } from "../sizing/profiles.ts";
@@ -39,6 +39,26 @@ export async function planVm(
   const overheadMib = vmmOverheadMib[choice.accelerator === "tcg" ? "software" : "hardware"];
   assertRoomForVm(size.memoryMib, overheadMib);
   return { profile, size, most: roomFor(size, options), files, choice, overheadMib };
+}
+
+/** What of a VM's spec the plan decides. */
+export function machineOf(
+  { size, most, files, choice }: VmPlan,
+  place: VmmPlace | undefined,
+): Pick<
+  VmSpec,
+  keyof VmShape | "most" | "accelerator" | "kernel" | "initrd" | "openReadOnly" | "place"
+> {
+  return {
+    vcpus: size.vcpus,
+    memoryMib: size.memoryMib,
+    ...(most === undefined ? {} : { most }),
+    accelerator: choice.accelerator,
+    kernel: files.kernel,
+    initrd: files.initrd,
+    openReadOnly: files.openReadOnly,
+    ...(place === undefined ? {} : { place }),
+  };
 }
 
 /** Undefined, with a warning when this is root, where this process cannot make one. */

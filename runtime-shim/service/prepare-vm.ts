@@ -13,7 +13,8 @@ import type { ShimOptions, StartKind } from "../shim-options.ts";
 import { obtainTemplate } from "../templates/make-template.ts";
 import { createTemplateStore } from "../templates/template-store.ts";
 import { greetGuest } from "./boot-guest.ts";
-import type { SpareDisk } from "./sandbox-disks.ts";
+import { userPaths } from "./plan-vm.ts";
+import type { SandboxDisks } from "./sandbox-disks.ts";
 
 export interface PreparedVm {
   readonly spec: VmSpec;
@@ -25,8 +26,8 @@ export interface PreparedVm {
   readonly startKind: StartKind;
   readonly fellBack: string | undefined;
   readonly timeline: readonly TimelineStep[];
-  /** For the first container. */
-  readonly spareDisk?: SpareDisk;
+  /** With one for the first container; absent where none was made in advance. */
+  readonly disks?: SandboxDisks;
 }
 
 export interface PrepareInput {
@@ -35,8 +36,6 @@ export interface PrepareInput {
   readonly files: GuestFiles;
   /** For a template's own sockets, if one has to be made. */
   readonly templateSocketFolder: string;
-  /** Where the user's templates are, unless the options say otherwise. */
-  readonly templateDir: string;
   readonly options: ShimOptions;
   readonly listener: GuestListener;
   readonly log: Logger;
@@ -64,7 +63,7 @@ async function clone(input: PrepareInput): Promise<PreparedVm> {
   const { choice, spec, files, options, log, signal } = input;
   const timeline = [stepNow("template asked")];
   const store = createTemplateStore({
-    folder: options.templateDir ?? input.templateDir,
+    folder: options.templateDir ?? userPaths().templates,
     maxBytes: options.templateCacheMib * 2 ** 20,
     log,
   });

@@ -14,27 +14,22 @@ export interface SandboxDisks {
   removeDisk(serial: string): Promise<void>;
 }
 
-/** An empty writable disk that nobody has used. */
-export interface SpareDisk {
-  readonly disk: Disk;
-  readonly made: Promise<void>;
-  /** In the guest already, in this slot of the VM if in one. */
-  readonly isMounted: boolean;
-  readonly slot?: string | undefined;
+export interface PreparedDisks extends SandboxDisks {
+  /** Plugs and mounts the spare disk before anybody asks for one. Rejects with DISK. */
+  mountSpare(): Promise<void>;
 }
 
-function isMade({ made }: SpareDisk): Promise<boolean> {
-  return made.then(
-    () => true,
-    () => false,
-  );
+export interface PreparedDisks extends SandboxDisks {
+  /** Plugs and mounts the spare disk before anybody asks for one. Rejects with DISK. */
+  mountSpare(): Promise<void>;
 }
 
+/** `spareDisk`: an empty writable disk that nobody has used, for the first container. */
 export function createSandboxDisks(
   vm: Pick<RunningVm, "attachDisk" | "detachDisk">,
   guest: Pick<GuestClient, "request">,
-  spareDisk?: SpareDisk,
-): SandboxDisks {
+  spareDisk?: Promise<Disk>,
+): PreparedDisks {
   let spare = spareDisk;
   const images = new Map<string, Promise<void>>();
   const slots = new Map<string, string>();
@@ -53,6 +48,11 @@ export function createSandboxDisks(
       throw error;
     }
   };
+  let spareMounted: Promise<void> | undefined;
+  const mountSpare = (disk: Disk) => {
+    spareMounted ??= plug(disk, "ext4");
+    return spareMounted;
+  };
   return {
     addImageDisk(disk, fsType) {
       const known = images.get(disk.serial);
@@ -63,13 +63,18 @@ export function createSandboxDisks(
       added.catch(() => images.delete(disk.serial));
       return added;
     },
+    async mountSpare() {
+      const disk = await spare;
+      if (disk !== undefined) await mountSpare(disk);
+    },
     async addWritableDisk(disk) {
-      const ready = spare;
+      const made = spare;
       spare = undefined;
-      if (ready !== undefined && (await isMade(ready))) {
-        if (!ready.isMounted) await plug(ready.disk, "ext4");
-        else if (ready.slot !== undefined) slots.set(ready.disk.serial, ready.slot);
-        return ready.disk;
+      // One that could not be made is no loss: another is.
+      const ready = await made?.catch(() => undefined);
+      if (ready !== undefined) {
+        await mountSpare(ready);
+        return ready;
       }
       await createWritableDisk(disk.path);
       await plug(disk, "ext4");

@@ -29,9 +29,9 @@ import { wantsSharedFolders } from "../volumes/volume-annotations.ts";
 import { identifyGuest } from "./boot-guest.ts";
 import { writeVmRecord } from "./bundle-files.ts";
 import { clockIntervalMs, keepGuestClock } from "./guest-clock.ts";
-import { placeFor, planVm, userPaths } from "./plan-vm.ts";
+import { machineOf, placeFor, planVm, userPaths } from "./plan-vm.ts";
 import { type PreparedVm, prepareVm } from "./prepare-vm.ts";
-import { createSandboxDisks, type SandboxDisks, type SpareDisk } from "./sandbox-disks.ts";
+import { createSandboxDisks, type SandboxDisks } from "./sandbox-disks.ts";
 import {
   type GuestNic,
   joinNetwork,
@@ -92,7 +92,6 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
   const { state, options, log } = input;
   const plan = await planVm(input, log);
   const { profile, size, most, files, choice, overheadMib } = plan;
-  const { accelerator } = choice;
   const sockets = socketPaths(state.socketPrefix);
   const sharedMemory = wantsSharedFolders(input.annotations, options.sharedFolders);
   const undo: Array<() => Promise<void>> = [];
@@ -111,17 +110,10 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
       listening: (ports) => listeners?.update(ports),
     };
     const machine: VmSpec = {
+      ...machineOf(plan, place),
       id: state.groupId,
-      vcpus: size.vcpus,
-      memoryMib: size.memoryMib,
-      ...(most === undefined ? {} : { most }),
-      accelerator,
       sharedMemory,
-      kernel: files.kernel,
-      initrd: files.initrd,
-      openReadOnly: files.openReadOnly,
       ...(cgroup === undefined ? {} : { cgroup }),
-      ...(place === undefined ? {} : { place }),
       agentSocket: sockets.agent,
       controlSocket: sockets.control,
       consoleLog: join(state.bundle, consoleLogFile),
@@ -133,7 +125,6 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
         spec: { ...machine, ...nicOf(await planned) },
         ...{ choice, files, listener, options, log, signal: input.signal },
         templateSocketFolder: sockets.template,
-        templateDir: userPaths().templates,
       }));
     const { vm, guest } = prepared;
     undo.unshift(vm.stop);
@@ -189,7 +180,7 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
       cgroup,
       undo,
       dial,
-      prepared.spareDisk,
+      prepared.disks ?? createSandboxDisks(vm, guest),
     );
   } catch (error) {
     for (const step of undo) await step().catch(() => {});
@@ -206,7 +197,7 @@ function createSandbox(
   cgroup: VmmCgroup | undefined,
   undo: ReadonlyArray<() => Promise<void>>,
   dial: DialServer,
-  spareDisk: SpareDisk | undefined,
+  disks: SandboxDisks,
 ): Sandbox {
   let stopAsked = false;
   let brokenGuest: string | undefined;
@@ -247,7 +238,7 @@ function createSandbox(
     roots,
     volumes,
     ended,
-    ...createSandboxDisks(vm, guest, spareDisk),
+    ...disks,
     async stop(how = "kill") {
       stopAsked = true;
       // The disks are thrown away with the sandbox: nothing in the guest is worth waiting for.

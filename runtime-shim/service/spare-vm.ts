@@ -13,9 +13,10 @@ import type { GuestListener } from "../guest-client/client.ts";
 import type { VmSpec } from "../hypervisors/hypervisor.ts";
 import type { ShimOptions } from "../shim-options.ts";
 import type { PodLimits } from "../sizing/vm-size.ts";
-import { placeFor, planVm, userPaths } from "./plan-vm.ts";
+import { machineOf, placeFor, planVm } from "./plan-vm.ts";
 import { type PreparedVm, prepareVm } from "./prepare-vm.ts";
 import { rehearse } from "./rehearse.ts";
+import { createSandboxDisks } from "./sandbox-disks.ts";
 import { spareNic } from "./sandbox-network.ts";
 import { consoleLogFile, socketPaths, vmmPidFile, writableDiskFile } from "./state-file.ts";
 
@@ -59,32 +60,26 @@ export function createSpareVm(request: SpareRequest, log: Logger): SpareVm {
 
   const make = async (): Promise<PreparedVm> => {
     const plan = await planVm(request, log);
-    const { size, most, files, choice } = plan;
+    const { files, choice } = plan;
     const place = placeFor(id, plan, options, log);
     makeSocketFolder(sockets.vmmFolder, place);
     mkdirSync(ownFolder, { recursive: true, mode: 0o700 });
     const disk = { serial: "spare", path: join(ownFolder, writableDiskFile), readOnly: false };
-    const diskMade = createWritableDisk(disk.path);
+    const diskMade = createWritableDisk(disk.path).then(() => disk);
     diskMade.catch(() => {});
     const prepared = await prepareVm({
       spec: {
-        ...{ id, vcpus: size.vcpus, memoryMib: size.memoryMib, accelerator: choice.accelerator },
-        ...(most === undefined ? {} : { most }),
-        ...{ kernel: files.kernel, initrd: files.initrd, openReadOnly: files.openReadOnly },
-        ...(place === undefined ? {} : { place }),
-        nic: spareNic,
+        ...machineOf(plan, place),
+        ...{ id, nic: spareNic },
         ...{ agentSocket: sockets.agent, controlSocket: sockets.control, sharedMemory: false },
         consoleLog: join(ownFolder, consoleLogFile),
         pidFile: join(ownFolder, vmmPidFile),
       },
       ...{ choice, files, listener, options, log, signal: stopping.signal },
       templateSocketFolder: sockets.template,
-      templateDir: userPaths().templates,
     });
-
-    if (!request.rehearse) {
-      return { ...prepared, spareDisk: { disk, made: diskMade, isMounted: false } };
-    }
+    const disks = createSandboxDisks(prepared.vm, prepared.guest, diskMade);
+    if (!request.rehearse) return { ...prepared, disks };
     try {
       await rehearse({
         ...{ prepared, options, log, image: files.rehearsal },
@@ -93,15 +88,8 @@ export function createSpareVm(request: SpareRequest, log: Logger): SpareVm {
           current = heard;
         },
       });
-      await diskMade;
-      const slot = await prepared.vm.attachDisk(disk);
-      await prepared.guest.request("mountDisk", [
-        [1, disk.serial],
-        [2, "ext4"],
-        [6, slot],
-      ]);
-      const spareDisk = { disk, made: diskMade, isMounted: true, slot };
-      return { ...prepared, spareDisk, startKind: "pool" };
+      await disks.mountSpare();
+      return { ...prepared, disks, startKind: "pool" };
     } catch (error) {
       await prepared.vm.stop();
       throw error;

@@ -7,7 +7,7 @@ import type { Nic, VmShape, VmSpec } from "../hypervisors/hypervisor.ts";
 import { userNetwork } from "../network/user-network.ts";
 import { bootMac } from "../service/boot-guest.ts";
 import { assertRoomForVm } from "../service/host-memory.ts";
-import { placeFor, planVm, type VmPlan } from "../service/plan-vm.ts";
+import { machineOf, placeFor, planVm, type VmPlan } from "../service/plan-vm.ts";
 import { spareNic } from "../service/sandbox-network.ts";
 import { type ShimOptions, ShimOptionsSchema } from "../shim-options.ts";
 import { sizingProfiles } from "../sizing/profiles.ts";
@@ -71,13 +71,11 @@ export function createTemplateCatalog(given: CatalogOptions): TemplateCatalog {
     const own = { ...options, network: kind === undefined ? options.network : networks[kind] };
     const nic = nicOf(own.network);
     const plan = await planVm({ options: own, limits }, log);
-    const { size, files, choice } = plan;
+    const { files, choice } = plan;
     const place = placeFor("template", plan, own, log);
     const spec: VmSpec = {
-      ...{ id: "template", vcpus: size.vcpus, memoryMib: size.memoryMib, ...shape },
-      ...{ accelerator: choice.accelerator, sharedMemory: false },
-      ...{ kernel: files.kernel, initrd: files.initrd, openReadOnly: files.openReadOnly },
-      ...(place === undefined ? {} : { place }),
+      ...machineOf(plan, place),
+      ...{ id: "template", sharedMemory: false, ...shape },
       ...(nic === undefined ? {} : { nic }),
       ...{ agentSocket: "", controlSocket: "", consoleLog: "", pidFile: "" },
     };

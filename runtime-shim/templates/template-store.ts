@@ -11,7 +11,7 @@ import {
   rmSync,
   statSync,
 } from "node:fs";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import { holdFileLock } from "../../common/process/file-lock.ts";
@@ -224,8 +224,5 @@ function listed(folder: string): readonly string[] {
 }
 
 function allocatedBytes(folder: string): number {
-  return listed(folder).reduce(
-    (sum, name) => sum + statSync(join(folder, basename(name))).blocks * 512,
-    0,
-  );
+  return listed(folder).reduce((sum, name) => sum + statSync(join(folder, name)).blocks * 512, 0);
 }

@@ -1,5 +1,4 @@
 // Clones of a template in real VMs: each is one of its own, and none can touch what it is a copy of.
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   chmodSync,
@@ -24,6 +23,7 @@ import { obtainTemplate } from "../../runtime-shim/templates/make-template.ts";
 import { readManifest, writeManifest } from "../../runtime-shim/templates/manifest.ts";
 import { createTemplateStore, type Template } from "../../runtime-shim/templates/template-store.ts";
 import { guestFolder, vmTestObstacle } from "../support/guest-image.ts";
+import { exitCodeAsVmm } from "./as-vmm.ts";
 import { bootGuest, vmSpecsIn } from "./vm-specs.ts";
 
 const why = vmTestObstacle();
@@ -114,12 +114,9 @@ describe.skipIf(why !== undefined)(`clones of a template${why ? ` (skipped: ${wh
         // O_ACCMODE of fcntl.h; O_RDONLY is 0.
         expect(flags & 3).toBe(0);
       }
-      const { uid } = own.place ?? {};
-      const asVmm = (...test: string[]) => {
-        const user = [`--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", "--bounding-set=-all"];
-        const place = [`--mount=/proc/${vm.pid}/ns/mnt`, "--", "setpriv", ...user, "--"];
-        return spawnSync("nsenter", [...place, "test", ...test, join(lentFolder, "memory")]).status;
-      };
+      const uid = own.place?.uid ?? -1;
+      const asVmm = (test: string) =>
+        exitCodeAsVmm({ vmmPid: vm.pid, vmmUid: uid }, "test", test, join(lentFolder, "memory"));
       expect([asVmm("-r"), asVmm("-w")]).toEqual([0, 1]);
       const shared = vm.attachFolder({ tag: "t", socket: join(folder, "none") });
       await expect(shared).rejects.toThrow("shares no folders");
@@ -139,8 +136,8 @@ describe.skipIf(why !== undefined)(`clones of a template${why ? ` (skipped: ${wh
     const choice = { hypervisor, accelerator: "tcg" as const, explanation: "" };
     const prepare = () =>
       prepareVm({
-        ...{ choice, spec: spec(), files, options, log, templateSocketFolder: socketFolder },
-        templateDir: join(folder, "t"),
+        ...{ choice, spec: spec(), files, log, templateSocketFolder: socketFolder },
+        options: { ...options, templateDir: join(folder, "t") },
         listener: { exited: () => {}, oom: () => {} },
       });
     const first = await prepare();
