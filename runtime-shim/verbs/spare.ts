@@ -112,7 +112,6 @@ async function becomeShim(
     throw error;
   }
   // Undefined for the shim of a sandbox that has one.
-  if (served === undefined) await spareVm?.discard();
   await served;
   await spareVm?.discard();
 }

@@ -21,8 +21,6 @@ import { readStartInput, type StartInput } from "./start-input.ts";
 
 /** The descriptor over which the daemon says that it listens, or why it does not. */
 export const readyDescriptor = 3;
-// The room for new objects grows to 32 MiB by default, and stays; a shim makes few.
-const smallHeap = "--max-semi-space-size=1";
 /** Set for a daemon that has somebody waiting there. */
 export const readyVariable = "KATASIM_SHIM_READY";
 
@@ -102,17 +100,8 @@ async function startDaemon(
   const child = spawn(
     process.execPath,
     [
-      ...[
-        "--no-warnings",
-        smallHeap,
-        program,
-        "-namespace",
-        namespace,
-        "-id",
-        id,
-        "-address",
-        address,
-      ],
+      // With Node's own options that this process was given.
+      ...[...process.execArgv, program, "-namespace", namespace, "-id", id, "-address", address],
       ...["-bundle", bundle, ...(debug ? ["-debug"] : [])],
     ],
     // Nothing of ours is inherited: containerd waits for the end of our output.
