@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
+import { whenQuiet } from "../../common/when-quiet.ts";
 import type { CniAttachment } from "./cni-network.ts";
 import type { PodIdentity } from "./pod-network.ts";
 
@@ -34,7 +35,6 @@ export function createSpareAttachments(options: SpareAttachmentsOptions): SpareA
   const { log, add, detach, adopt, suits } = options;
   let waiting: { readonly id: string; readonly attachment: CniAttachment } | undefined;
   let making: { readonly id: string; readonly done: Promise<void> } | undefined;
-  let timer: NodeJS.Timeout | undefined;
   let closed = false;
 
   const make = async (id: string) => {
@@ -49,22 +49,17 @@ export function createSpareAttachments(options: SpareAttachmentsOptions): SpareA
       making = undefined;
     }
   };
-  const soon = () => {
-    clearTimeout(timer);
-    if (closed) return;
-    timer = setTimeout(() => {
-      if (closed || waiting !== undefined || making !== undefined) return;
-      const id = `spare-${randomBytes(6).toString("hex")}`;
-      making = { id, done: make(id) };
-    }, quietMs);
-    timer.unref();
-  };
+  const quiet = whenQuiet(quietMs, () => {
+    if (waiting !== undefined || making !== undefined) return;
+    const id = `spare-${randomBytes(6).toString("hex")}`;
+    making = { id, done: make(id) };
+  });
 
   return {
     ids: () => [waiting?.id, making?.id].filter((id) => id !== undefined),
     async take(pod) {
       if (!(await suits(pod))) return undefined;
-      soon();
+      quiet.touch();
       const found = waiting;
       if (found === undefined) return undefined;
       waiting = undefined;
@@ -78,7 +73,7 @@ export function createSpareAttachments(options: SpareAttachmentsOptions): SpareA
     },
     async close() {
       closed = true;
-      clearTimeout(timer);
+      quiet.close();
       await making?.done;
       const left = waiting;
       waiting = undefined;

@@ -11,6 +11,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
+import { whenQuiet } from "../../common/when-quiet.ts";
 import { OptionsSchema } from "../../proto/containerd/gen/runtime_options_pb.js";
 import {
   type PrepareOrder,
@@ -102,8 +103,6 @@ export function createSpareShims(options: SpareShimsOptions): SpareShims {
   let served = 0;
   let missed = 0;
   let failures = 0;
-  let closed = false;
-  let timer: NodeJS.Timeout | undefined;
 
   const ofPool = () => [...spares].filter((spare) => spare.kind !== undefined);
   const isSame = (one: SpareVmKind | undefined, other: SpareVmKind | undefined) =>
@@ -114,14 +113,14 @@ export function createSpareShims(options: SpareShimsOptions): SpareShims {
     void spare.ended.then(() => {
       // One that ends by itself is not replaced for ever.
       if (spares.delete(spare)) failures += 1;
-      soon();
+      quiet.touch();
     });
     if (wanted !== undefined) spare.prepare(wanted, true);
   };
   /** One at a time: the next when this one is ready. */
   const refill = () => {
-    if (closed || failures > maxFailures) return;
-    if ([...spares].some((spare) => !spare.isReady())) return soon();
+    if (failures > maxFailures) return;
+    if ([...spares].some((spare) => !spare.isReady())) return quiet.touch();
     const waiting = ofPool();
     const stale = waiting.find((spare) => !isSame(spare.kind, kind));
     if (stale !== undefined) {
@@ -131,19 +130,15 @@ export function createSpareShims(options: SpareShimsOptions): SpareShims {
     if (spares.size - waiting.length < bare) add(undefined);
     else if (kind !== undefined && waiting.length < pool) add(kind);
     else if (stale === undefined) return;
-    soon();
+    quiet.touch();
   };
-  const soon = () => {
-    clearTimeout(timer);
-    if (!closed) timer = setTimeout(refill, quietMs);
-    timer?.unref();
-  };
+  const quiet = whenQuiet(quietMs, refill);
   // Where nobody wants sandboxes nothing waits for one.
-  if (kind !== undefined) soon();
+  if (kind !== undefined) quiet.touch();
 
   return {
     take(wanted) {
-      soon();
+      quiet.touch();
       if (wanted !== undefined && pool > 0) kind = wanted;
       const fitting = [...spares].filter((spare) => spare.isReady());
       const pooled =
@@ -166,8 +161,7 @@ export function createSpareShims(options: SpareShimsOptions): SpareShims {
       ...{ wanted: pool, served, missed },
     }),
     async close() {
-      closed = true;
-      clearTimeout(timer);
+      quiet.close();
       const all = [...spares];
       spares.clear();
       for (const spare of all) spare.discard();
