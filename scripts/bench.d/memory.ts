@@ -1,7 +1,7 @@
 /** What sandboxed pods that do nothing take of this machine, started one after another. */
 import type { SandboxView } from "../../cli/sandboxes.ts";
 import type { Group, OpenGroup, OpenOptions, Row, Samples } from "./group.ts";
-import { pidsOf, startNode, vmConditions } from "./nodes.ts";
+import { pidsOf, startWarmNode, vmConditions } from "./nodes.ts";
 import { cpuMs, pssMib } from "./process-figures.ts";
 
 const counts = [1, 10, 50] as const;
@@ -52,14 +52,8 @@ function rowsAt(count: number): readonly Row[] {
 }
 
 async function open({ wanted, signal }: OpenOptions): Promise<OpenGroup> {
-  const node = await startNode({ signal });
+  const node = await startWarmNode({ signal });
   let conditions = "no VM was started";
-  try {
-    await node.warmUp("sandboxed");
-  } catch (error) {
-    await node.close();
-    throw error;
-  }
   const pass = async () => {
     const samples = new Map<string, readonly number[]>();
     const startsMs: number[] = [];

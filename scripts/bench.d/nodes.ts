@@ -52,6 +52,18 @@ export const idle = ["/bin/sh", "-c", "trap 'exit 0' TERM; sleep 1000000 & wait"
 /** Room for fifty pods and the overhead that their RuntimeClass counts for each. */
 const vmSize = "Standard_D16s_v3";
 
+/** One that has started and ended a sandboxed pod already. Leaves nothing when it cannot. */
+export async function startWarmNode(options: NodeOptions): Promise<Node> {
+  const node = await startNode(options);
+  try {
+    await node.warmUp("sandboxed");
+    return node;
+  } catch (error) {
+    await node.close();
+    throw error;
+  }
+}
+
 export async function startNode(options: NodeOptions): Promise<Node> {
   const { templates = true, warmPool = 0, signal } = options;
   const obstacle = vmTestObstacle();

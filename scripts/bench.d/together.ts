@@ -1,6 +1,6 @@
 /** Fifty sandboxed pods asked for at the same time, and deleted at the same time. */
 import type { Group, OpenGroup, OpenOptions } from "./group.ts";
-import { startNode, vmConditions } from "./nodes.ts";
+import { startWarmNode, vmConditions } from "./nodes.ts";
 
 const count = 50;
 
@@ -28,14 +28,8 @@ const rows = [
 export const togetherGroup: Group = { name: "together", rows, passes: "once", open };
 
 async function open({ signal }: OpenOptions): Promise<OpenGroup> {
-  const node = await startNode({ signal });
+  const node = await startWarmNode({ signal });
   let conditions = "no VM was started";
-  try {
-    await node.warmUp("sandboxed");
-  } catch (error) {
-    await node.close();
-    throw error;
-  }
   const names = Array.from({ length: count }, (_, index) => `together-${index}`);
   const pass = async () => {
     const startsMs = await Promise.all(names.map((name) => node.startPod(name, "sandboxed")));
