@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { errnoOf } from "../../runtime-shim/guest-client/client.ts";
 import type { FieldList } from "../../runtime-shim/guest-client/fields.ts";
-import { bootGuestVm, type GuestVm, guestFolder, guestMac, whyNoVm } from "./guest-vm.ts";
+import { bootGuestVm, type GuestVm, guestFolder, guestMac, slotOf, whyNoVm } from "./guest-vm.ts";
 
 const reason = whyNoVm();
 if (reason !== undefined) console.warn(`skipped: guest VM tests (${reason})`);
@@ -239,6 +239,7 @@ describe.skipIf(reason !== undefined)("the guest in a VM", () => {
       [1, "upper"],
       [2, "ext4"],
       [3, 0],
+      [6, slotOf("upper")],
     ];
     await vm.client.request("mountDisk", disk);
     await vm.client.request("mountDisk", disk);
@@ -248,8 +249,12 @@ describe.skipIf(reason !== undefined)("the guest in a VM", () => {
     const again = await vm.run("again", ["cat", "/file"], { more });
     expect((await again.outcome).stdout).toBe("kept\n");
     await remove("again");
-    await vm.client.request("unmountDisk", [[1, "upper"]]);
-    await vm.client.request("unmountDisk", [[1, "upper"]]);
+    const gone: FieldList = [
+      [1, "upper"],
+      [2, slotOf("upper")],
+    ];
+    await vm.client.request("unmountDisk", gone);
+    await vm.client.request("unmountDisk", gone);
   });
 
   it("lets containers share the process namespace when asked", async () => {

@@ -184,11 +184,11 @@ async function startQemu(
     else arrived.push(socket);
   });
   await new Promise<void>((resolve) => server.listen(path, resolve));
-  const disk = (name: string, file: string, readOnly: string) => [
+  const disk = (name: keyof typeof bootDisks, file: string, readOnly: string) => [
     "-blockdev",
     `driver=raw,node-name=${name},read-only=${readOnly},file.driver=file,file.filename=${file}`,
     "-device",
-    `virtio-blk-pci,drive=${name},serial=${name}`,
+    `virtio-blk-pci,drive=${name},serial=${name},addr=0x${bootDisks[name]}`,
   ];
   const vmm: ChildProcess = spawn(
     "qemu-system-x86_64",
@@ -224,6 +224,13 @@ async function startQemu(
   return { vmm, server, nextConnection };
 }
 
+// Their places on the root bus. A disk that is there at boot is a slot: it gets its driver by its place.
+const bootDisks = { root: "10", upper: "11" } as const;
+
+export function slotOf(disk: keyof typeof bootDisks): string {
+  return `0000:00:${bootDisks[disk]}.0`;
+}
+
 interface Machine extends Pick<GuestVm, "gone" | "stop" | "console" | "stand" | "goOn"> {
   nextConnection(): Promise<Socket>;
 }
@@ -254,6 +261,7 @@ async function connect(machine: Machine): Promise<GuestVm> {
     [1, "root"],
     [2, "erofs"],
     [3, 1],
+    [6, slotOf("root")],
   ]);
 
   /** Opens streams, sends the request, and follows the process to its end. */
