@@ -4,6 +4,7 @@
  */
 import { rename, writeFile } from "node:fs/promises";
 import { type ApiServer, createApiServer } from "../api/index.ts";
+import { type Activity, createActivity } from "../common/activity.ts";
 import { systemClock } from "../common/clock.ts";
 import type { Logger } from "../common/log.ts";
 import type { Paths } from "../common/paths.ts";
@@ -78,9 +79,10 @@ export async function openNodeRuntime(
     mirrors,
     log: log.child({ component: "images" }),
   });
-  const network = openNodeNetwork(options);
+  const activity = createActivity();
+  const network = openNodeNetwork(options, activity);
   const shims = createContainerRuntime({
-    paths,
+    ...{ paths, activity },
     handlers: await handlersOf(paths, settings),
     images,
     network,
@@ -128,11 +130,15 @@ async function sparesFor({ warmPool, network }: NodeSettings) {
   return { pool, bare: 1, filled: warmPool !== "auto" && pool > 0 };
 }
 
-export function openNodeNetwork({ paths, settings, log }: NodeOptions): PodNetwork {
+export function openNodeNetwork(
+  { paths, settings, log }: NodeOptions,
+  activity?: Activity,
+): PodNetwork {
   const common = cniOptions(paths, settings);
   if (settings.network === "user") return createUserNetwork({ ...common, egress: settings.egress });
   return createCniNetwork({
     ...common,
+    ...(activity === undefined ? {} : { activity }),
     log: log.child({ component: "network" }),
   });
 }

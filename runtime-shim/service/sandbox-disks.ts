@@ -19,11 +19,6 @@ export interface PreparedDisks extends SandboxDisks {
   mountSpare(): Promise<void>;
 }
 
-export interface PreparedDisks extends SandboxDisks {
-  /** Plugs and mounts the spare disk before anybody asks for one. Rejects with DISK. */
-  mountSpare(): Promise<void>;
-}
-
 /** `spareDisk`: an empty writable disk that nobody has used, for the first container. */
 export function createSandboxDisks(
   vm: Pick<RunningVm, "attachDisk" | "detachDisk">,

@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { type Activity, createActivity } from "../../common/activity.ts";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import {
@@ -31,6 +32,8 @@ export interface CniNetworkOptions extends Omit<CniNodeOptions, "leases"> {
   readonly folder: string;
   /** Where plugins are looked for, in this order. */
   readonly binDirs: readonly string[];
+  /** Of the node; default: one of its own. */
+  readonly activity?: Activity;
   readonly log: Logger;
 }
 
@@ -48,7 +51,7 @@ interface CniNetwork extends PodNetwork {
 const idLength = 12;
 
 export function createCniNetwork(options: CniNetworkOptions): CniNetwork {
-  const { folder, binDirs, log } = options;
+  const { folder, binDirs, log, activity = createActivity() } = options;
   const leases = leasesIn(folder);
   const node = createCniNode({ ...options, leases });
   const attachments = openAttachmentFiles(join(folder, "attachments"));
@@ -155,7 +158,7 @@ export function createCniNetwork(options: CniNetworkOptions): CniNetwork {
   }
 
   const spares = createSpareAttachments({
-    log,
+    ...{ log, activity },
     add: addPod,
     detach,
     async adopt(spareId, sandboxId) {

@@ -3,9 +3,9 @@
  * of a pod's start. One waits once a pod was there, and is replaced when the node is quiet.
  */
 import { randomBytes } from "node:crypto";
+import type { Activity } from "../../common/activity.ts";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
-import { whenQuiet } from "../../common/when-quiet.ts";
 import type { CniAttachment } from "./cni-network.ts";
 import type { PodIdentity } from "./pod-network.ts";
 
@@ -20,6 +20,7 @@ export interface SpareAttachments {
 
 export interface SpareAttachmentsOptions {
   readonly log: Logger;
+  readonly activity: Activity;
   add(pod: PodIdentity): Promise<CniAttachment>;
   detach(sandboxId: string): Promise<void>;
   /** Makes a spare's attachment a sandbox's. */
@@ -29,7 +30,7 @@ export interface SpareAttachmentsOptions {
 }
 
 // What follows on the way of a pod is not to be slowed down.
-const quietMs = 900;
+const quietMs = 400;
 
 export function createSpareAttachments(options: SpareAttachmentsOptions): SpareAttachments {
   const { log, add, detach, adopt, suits } = options;
@@ -49,7 +50,7 @@ export function createSpareAttachments(options: SpareAttachmentsOptions): SpareA
       making = undefined;
     }
   };
-  const quiet = whenQuiet(quietMs, () => {
+  const quiet = options.activity.whenQuiet(quietMs, () => {
     if (waiting !== undefined || making !== undefined) return;
     const id = `spare-${randomBytes(6).toString("hex")}`;
     making = { id, done: make(id) };

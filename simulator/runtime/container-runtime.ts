@@ -6,6 +6,7 @@
 import { EventEmitter } from "node:events";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { type Activity, createActivity } from "../../common/activity.ts";
 import { type Clock, systemClock } from "../../common/clock.ts";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
@@ -72,6 +73,8 @@ export interface ContainerRuntimeOptions {
   readonly shimOptions?: Partial<ShimOptions>;
   /** VMs and shims that wait for sandboxes; absent where nothing is to run beside those. */
   readonly spares?: Pick<SpareShimsOptions, "pool" | "bare"> & { readonly filled: boolean };
+  /** Of the node; default: one of its own. */
+  readonly activity?: Activity;
   /** Folders searched for shims before PATH; default: the one beside this program. */
   readonly shimFolders?: readonly string[];
   /** How genuine Kata's accelerator is proved; default: by the rungs of our own ladder. */
@@ -85,7 +88,7 @@ export interface ShimRuntime extends ContainerRuntime {
 
 /** Opens the records at once; nothing else happens before `recover()`. */
 export function createContainerRuntime(options: ContainerRuntimeOptions): ShimRuntime {
-  const { paths, network, log } = options;
+  const { paths, network, log, activity = createActivity() } = options;
   const handlers = options.handlers ?? builtinHandlers;
   const shimFolders = options.shimFolders ?? foldersBesideProgram();
   const records = openRuntimeRecords(paths.database);
@@ -177,7 +180,7 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): ShimRu
             binary: () => shimOf(sandboxHandler(handlers), shimFolders),
             socketFolder: paths.sockets,
             firstKind: options.spares.filled ? firstKind() : undefined,
-            log,
+            ...{ activity, log },
           }),
   };
 
@@ -221,11 +224,12 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): ShimRu
   return {
     spareCounts: () => context.spares?.counts(),
     handlers: () => Promise.all(handlers.map((handler) => handlerStatus(handler, statusOptions))),
-    async runSandbox(handler, spec, signal) {
-      const sandbox = await runSandbox(context, handler, spec, signal);
-      if (sandbox.tasks !== undefined) watchShim(context, sandbox, sandbox.tasks);
-      return sandboxStatus(context, sandbox);
-    },
+    runSandbox: (handler, spec, signal) =>
+      activity.during(async () => {
+        const sandbox = await runSandbox(context, handler, spec, signal);
+        if (sandbox.tasks !== undefined) watchShim(context, sandbox, sandbox.tasks);
+        return sandboxStatus(context, sandbox);
+      }),
     async sandboxStatus(id) {
       const found = state.findSandbox(id);
       return found === undefined ? undefined : sandboxStatus(context, found);
@@ -241,13 +245,16 @@ export function createContainerRuntime(options: ContainerRuntimeOptions): ShimRu
       await teardownSandbox(context, found);
       await removeSandboxFiles(context, found);
     },
-    createContainer: async (sandboxId, spec) =>
-      containerStatus(await createContainer(context, state.sandbox(sandboxId), spec)),
-    async startContainer(id) {
-      const container = state.container(id);
-      await startContainer(context, container);
-      return containerStatus(container);
-    },
+    createContainer: (sandboxId, spec) =>
+      activity.during(async () =>
+        containerStatus(await createContainer(context, state.sandbox(sandboxId), spec)),
+      ),
+    startContainer: (id) =>
+      activity.during(async () => {
+        const container = state.container(id);
+        await startContainer(context, container);
+        return containerStatus(container);
+      }),
     async stopContainer(id, graceMs) {
       const found = state.findContainer(id);
       if (found !== undefined) await stopContainer(context, found, graceMs);

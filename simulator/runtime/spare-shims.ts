@@ -9,9 +9,9 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fromBinary } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
+import type { Activity } from "../../common/activity.ts";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
-import { whenQuiet } from "../../common/when-quiet.ts";
 import { OptionsSchema } from "../../proto/containerd/gen/runtime_options_pb.js";
 import {
   type PrepareOrder,
@@ -80,11 +80,13 @@ export interface SpareShimsOptions {
   readonly bare: number;
   /** What the pool holds before any sandbox was wanted; undefined for nothing. */
   readonly firstKind: SpareVmKind | undefined;
+  /** Of the node: what is under way goes first. */
+  readonly activity: Activity;
   readonly log: Logger;
 }
 
-// A start takes less; what follows it on the way of a pod is not to be slowed down.
-const quietMs = 700;
+// What follows a start on the way of a pod is not to be slowed down.
+const quietMs = 200;
 const answerTimeoutMs = 60_000;
 
 const namePrefix = "spare-";
@@ -132,7 +134,7 @@ export function createSpareShims(options: SpareShimsOptions): SpareShims {
     else if (stale === undefined) return;
     quiet.touch();
   };
-  const quiet = whenQuiet(quietMs, refill);
+  const quiet = options.activity.whenQuiet(quietMs, refill);
   // Where nobody wants sandboxes nothing waits for one.
   if (kind !== undefined) quiet.touch();
 
@@ -149,7 +151,9 @@ export function createSpareShims(options: SpareShimsOptions): SpareShims {
         if (pooled === undefined) missed += 1;
         else served += 1;
       }
-      const spare = pooled ?? fitting.find((one) => one.kind === undefined);
+      // One that is not up yet will be sooner than another.
+      const bares = [...fitting, ...spares].filter((one) => one.kind === undefined);
+      const spare = pooled ?? bares[0];
       if (spare === undefined) return undefined;
       spares.delete(spare);
       if (pooled === undefined && wanted !== undefined) spare.prepare(wanted, false);
