@@ -1,6 +1,7 @@
 /** What figures depend on and a reader elsewhere must know. */
 import { execFileSync } from "node:child_process";
 import { cpus, loadavg, release, totalmem } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 
 export interface Machine {
   readonly cpus: number;
@@ -29,6 +30,38 @@ export function readMachine(): Machine {
     docker: versionOf("dockerd"),
     runsc: versionOf("runsc"),
     load_before: loadavg(),
+  };
+}
+
+const windowMs = 250;
+const quietWindows = 4;
+const mostWindows = 80;
+const mostBusy = 0.15;
+
+/**
+ * Until the processors have been idle for a second, or for twenty seconds at most: what one side leaves to be
+ * done afterwards, a node's next spare shim for one, must not slow the next one down.
+ */
+export async function untilQuiet(signal: AbortSignal): Promise<void> {
+  let before = idleMs();
+  let quiet = 0;
+  for (let window = 0; window < mostWindows && quiet < quietWindows; window += 1) {
+    await sleep(windowMs, undefined, { signal }).catch(() => {});
+    if (signal.aborted) return;
+    const now = idleMs();
+    const idle = (now.idle - before.idle) / (now.all - before.all);
+    quiet = idle >= 1 - mostBusy ? quiet + 1 : 0;
+    before = now;
+  }
+}
+
+function idleMs(): { readonly idle: number; readonly all: number } {
+  const times = cpus().map((processor) => processor.times);
+  const sum = (of: (one: (typeof times)[number]) => number) =>
+    times.reduce((total, one) => total + of(one), 0);
+  return {
+    idle: sum(({ idle }) => idle),
+    all: sum(({ user, nice, sys, idle, irq }) => user + nice + sys + idle + irq),
   };
 }
 

@@ -5,7 +5,7 @@ import { type Command, helpText, listText, parseCommand } from "./command.ts";
 import { type Measured, type Result, resultsOf } from "./figures.ts";
 import { type Group, NotHere, type OpenGroup, type Side } from "./group.ts";
 import { groups } from "./groups.ts";
-import { readMachine } from "./machine.ts";
+import { readMachine, untilQuiet } from "./machine.ts";
 import { jsonOf, textOf } from "./report.ts";
 
 /** Answers the exit code. */
@@ -133,6 +133,7 @@ async function takeTurns(
     for (const side of sides) {
       if (signal.aborted) return;
       say(` • ${group.name}: pass ${pass} of ${passes}: ${side.name}`);
+      await untilQuiet(signal);
       await takeTurn(side, signal, tally);
     }
   }

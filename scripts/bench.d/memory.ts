@@ -1,8 +1,10 @@
 /** What sandboxed pods that do nothing take of this machine, started one after another. */
+
 import type { SandboxView } from "../../cli/sandboxes.ts";
+import { processorTimeMs } from "../../common/process/processor-time.ts";
 import type { Group, OpenGroup, OpenOptions, Row, Samples } from "./group.ts";
 import { pidsOf, startWarmNode, vmConditions } from "./nodes.ts";
-import { cpuMs, pssMib } from "./process-figures.ts";
+import { pssMib } from "./process-figures.ts";
 
 const counts = [1, 10, 50] as const;
 const most = Math.max(...counts);
@@ -115,7 +117,7 @@ function pssOf(pid: number | undefined): number {
 async function cpuPercents(pids: readonly number[], signal: AbortSignal): Promise<number[]> {
   const read = () => ({
     atMs: performance.now(),
-    usedMs: pids.reduce((sum, pid) => sum + cpuMs(pid), 0),
+    usedMs: pids.reduce((sum, pid) => sum + processorTimeMs(pid), 0),
   });
   const percents: number[] = [];
   let before = read();

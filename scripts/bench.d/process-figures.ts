@@ -20,17 +20,6 @@ export function openFiles(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
 }
 
-// USER_HZ: 100 on every Linux that Node runs on.
-const tickMs = 10;
-
-/** Processor time that it has used since its start. */
-export function cpuMs(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/stat`, "utf8");
-  // Its name, in parentheses, may hold spaces; utime and stime are fields 14 and 15.
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * tickMs;
-}
-
 const lookEveryMs = 2;
 
 /** When (performance.now) the last of them had gone. */
