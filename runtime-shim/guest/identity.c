@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,17 +40,16 @@ void verb_hello(struct request *r)
 {
 	struct bytes out = {0};
 	struct utsname name;
-	char meminfo[512];
-	uint64_t total = 0;
+	struct sysinfo memory = {0};
 	uname(&name);
-	if (file_read("/proc/meminfo", meminfo, sizeof(meminfo)) > 0)
-		file_key_u64(meminfo, "MemTotal", &total);
+	/* Not /proc/meminfo: to print it takes a hundred times as long. */
+	sysinfo(&memory);
 	field_put_u64(&out, 1, PROTOCOL_VERSION);
 	field_put_text(&out, 2, name.release);
 	if (seeded)
 		put_boot_id(&out, 3);
 	field_put_u64(&out, 4, (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
-	field_put_u64(&out, 5, total);
+	field_put_u64(&out, 5, (uint64_t)memory.totalram * memory.mem_unit / 1024);
 	field_put_text(&out, 6, AGENT_VERSION);
 	link_reply(r->id, &out);
 }

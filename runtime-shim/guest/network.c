@@ -2,20 +2,37 @@
 #define _GNU_SOURCE
 #include "network.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "files.h"
 #include "link.h"
+#include "log.h"
+#include "loop.h"
 #include "netlink.h"
 #include "uevents.h"
 
-enum { INTERFACE_TIMEOUT_MS = 10000 };
+enum {
+	INTERFACE_TIMEOUT_MS = 10000,
+	IPV6_DELAY_MS = 2000,
+	MAX_INTERFACE_INDEX = 256, /* indices are not used twice: of all that were ever plugged */
+};
+
+/*
+ * The interface that is there at boot comes up without IPv6, whose neighbour discovery would stand in the
+ * way of a pod's first program; no program can count on it sooner, for its link-local address is tentative
+ * for the first second anywhere.
+ */
+static struct {
+	struct timer timer;
+	char path[80]; /* of the setting that keeps it off; empty: it is on, or nobody's yet */
+} ipv6;
 
 struct network {
 	const char *mac;
@@ -36,29 +53,44 @@ struct network_wait {
 	uint8_t fields[];
 };
 
-static bool find_interface(const char *mac, char name[IF_NAMESIZE])
-{
-	DIR *dir = opendir("/sys/class/net");
-	struct dirent *entry;
-	bool found = false;
-	while (dir && !found && (entry = readdir(dir))) {
-		char path[300], address[64];
-		snprintf(path, sizeof(path), "/sys/class/net/%s/address", entry->d_name);
-		found = entry->d_name[0] != '.' && file_read_line(path, address, sizeof(address)) > 0 &&
-			strcasecmp(address, mac) == 0;
-		if (found)
-			snprintf(name, IF_NAMESIZE, "%.15s", entry->d_name);
-	}
-	if (dir)
-		closedir(dir);
-	return found;
-}
-
 static bool parse_mac(const char *text, uint8_t mac[6])
 {
 	char end;
 	return sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%c", &mac[0], &mac[1], &mac[2], &mac[3],
 		      &mac[4], &mac[5], &end) == 6;
+}
+
+/* By the kernel's calls: /sys/class/net would take a folder, links and files for each. */
+static bool find_interface(const char *wanted, char name[IF_NAMESIZE])
+{
+	uint8_t mac[6];
+	bool found = false;
+	int fd = parse_mac(wanted, mac) ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
+	for (int index = 1; fd >= 0 && !found && index <= MAX_INTERFACE_INDEX; index++) {
+		struct ifreq r = {.ifr_ifindex = index};
+		if (ioctl(fd, SIOCGIFNAME, &r) < 0)
+			continue;
+		found = ioctl(fd, SIOCGIFHWADDR, &r) == 0 && memcmp(r.ifr_hwaddr.sa_data, mac, 6) == 0;
+		if (found)
+			snprintf(name, IF_NAMESIZE, "%.15s", r.ifr_name);
+	}
+	if (fd >= 0)
+		close(fd);
+	return found;
+}
+
+static void enable_ipv6(void)
+{
+	timer_stop(&ipv6.timer);
+	if (ipv6.path[0] && file_write(ipv6.path, "0") < 0)
+		warn(ipv6.path);
+	ipv6.path[0] = '\0';
+}
+
+static void ipv6_is_due(struct timer *t)
+{
+	(void)t;
+	enable_ipv6();
 }
 
 int sysctl_write(const char *assignment)
@@ -78,6 +110,9 @@ int sysctl_write(const char *assignment)
 		errno = EINVAL;
 		return -1;
 	}
+	/* What is set must not be undone by what comes later. */
+	if (strncmp(path, "/proc/sys/net/ipv6/", 19) == 0)
+		enable_ipv6();
 	return file_write(path, value + 1);
 }
 
@@ -124,6 +159,18 @@ static int set_sysctl(const char *name, const char *assignment)
 	return sysctl_write(assignment);
 }
 
+static void plan_ipv6(const struct network *n)
+{
+	bool has_address = false;
+	for (size_t i = 0; i < n->addresses.count; i++)
+		has_address = has_address || strchr(n->addresses.items[i], ':');
+	snprintf(ipv6.path, sizeof(ipv6.path), "/proc/sys/net/ipv6/conf/%.15s/disable_ipv6", n->name);
+	if (has_address)
+		enable_ipv6();
+	else
+		timer_start(&ipv6.timer, IPV6_DELAY_MS, ipv6_is_due);
+}
+
 /* The order is the kernel's: name and MAC before up, up before routes. */
 static void apply(struct request *r, const char *found)
 {
@@ -140,6 +187,7 @@ static void apply(struct request *r, const char *found)
 		link_error(r->id, errno, "setting up interface %s: %s", n.name, strerror(errno));
 		return;
 	}
+	plan_ipv6(&n);
 	if (!each(r, &n.sysctls, "sysctl", n.name, set_sysctl))
 		return;
 	if (netlink_link_up(n.name) < 0) {

@@ -13,6 +13,8 @@ export const kernelParameters = [
   // Self tests of the crypto modules take 0.45 s of a boot.
   "cryptomgr.notests=1",
   "audit=0",
+  // Without the modules that need a policy: no guest has one, and each path and file would be shown to them.
+  "lsm=landlock,lockdown,yama,bpf",
   // Plugged memory is there to be used; no udev says so here.
   "memhp_default_state=online",
   // virtio needs no bounce buffers; a guest with memory (or room for it) above 4 GiB would touch 64 MiB.
