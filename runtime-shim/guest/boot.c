@@ -57,21 +57,6 @@ static int leave_initramfs(void)
 	return old_root;
 }
 
-/*
- * A disk that is there at boot is a slot, and stays without a driver until MOUNT_DISK names it: the driver
- * takes a disk's size and limits from what it finds at first. One that is plugged later gets it at once.
- */
-static bool leaves_slots_alone(const char *module)
-{
-	return strcmp(module, "virtio_blk.ko") == 0;
-}
-
-static void probe_at_once(const char *yes)
-{
-	if (file_write("/sys/bus/virtio/drivers_autoprobe", yes) < 0)
-		warn("drivers_autoprobe");
-}
-
 /* Loads what a list names, in that order, and frees each file's memory behind it. */
 static void load_list(int dir, const char *list)
 {
@@ -81,16 +66,35 @@ static void load_list(int dir, const char *list)
 	char *rest = NULL;
 	for (char *name = strtok_r(order, "\n", &rest); name; name = strtok_r(NULL, "\n", &rest)) {
 		int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-		if (leaves_slots_alone(name))
-			probe_at_once("0");
 		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST))
 			warn(name);
-		if (leaves_slots_alone(name))
-			probe_at_once("1");
 		if (fd >= 0)
 			close(fd);
 		unlinkat(dir, name, 0);
 	}
+}
+
+/*
+ * Disks that are there at boot go without a scheduler and its statistics: the host has its own, and their
+ * code is run through for each block.
+ */
+static void send_blocks_straight(void)
+{
+	DIR *disks = opendir("/sys/block");
+	struct dirent *entry;
+	while (disks && (entry = readdir(disks))) {
+		char path[300];
+		if (strncmp(entry->d_name, "vd", 2) != 0)
+			continue;
+		snprintf(path, sizeof(path), "/sys/block/%s/queue/scheduler", entry->d_name);
+		if (file_write(path, "none") < 0)
+			warn(path);
+		snprintf(path, sizeof(path), "/sys/block/%s/queue/wbt_lat_usec", entry->d_name);
+		if (file_write(path, "0") < 0)
+			note("no writeback throttling to turn off");
+	}
+	if (disks)
+		closedir(disks);
 }
 
 bool boot_has_virtio(unsigned long type)
@@ -186,14 +190,24 @@ static void forbid_thrashing(void)
 		note("no multi-generational LRU");
 }
 
+static void keep_ipv6_off(const char *yes)
+{
+	if (file_write("/proc/sys/net/ipv6/conf/default/disable_ipv6", yes) < 0)
+		note("no IPv6");
+}
+
 void boot(void)
 {
 	umask(022);
 	int old_root = leave_initramfs();
 	open_stdio();
 	log_open();
+	/* See network.c; for the interface that comes with its driver, and for none that is made later. */
+	keep_ipv6_off("1");
 	load_modules(old_root);
+	keep_ipv6_off("0");
 	close(old_root);
+	send_blocks_straight();
 	raise_file_limit();
 	make_folders();
 	prepare_cgroups();

@@ -41,14 +41,8 @@ struct disk {
 	bool read_only;
 	char volume[200]; /* a path under the shared folder, or empty */
 	uint64_t size_bytes;
-	char slot[SLOT_MAX + 1]; /* the PCI address of a device without a driver, or empty */
+	char slot[SLOT_MAX + 1]; /* the PCI address of the device, or empty */
 	char device[64];
-};
-
-/* What UNMOUNT_DISK hands to its worker. */
-struct unmounting {
-	char path[64];
-	char slot[SLOT_MAX + 1];
 };
 
 bool serial_is_legal(const char *serial)
@@ -108,36 +102,34 @@ static bool find_entry(const char *folder, const char *prefix, char *out, size_t
 	return found;
 }
 
-/*
- * A slot is a disk that was there when the guest booted, and got no driver then (boot.c): the host has
- * put a file behind it, and what the driver finds now is right.
- */
-static int bind_slot(struct disk *disk)
+/* What was found before: a slot's device stays the same, whatever is behind it. */
+static struct {
+	char slot[SLOT_MAX + 1];
+	char device[32];
+} known_slots[4];
+
+/* A slot is a disk that was there when the guest booted: the host has put a file behind it since. */
+static int find_slot(struct disk *disk)
 {
-	char folder[100], virtio[32], block[140], name[32];
+	char folder[100], virtio[32], block[140], name[24];
+	size_t free = 0;
+	for (; free < sizeof(known_slots) / sizeof(*known_slots) && known_slots[free].slot[0]; free++) {
+		if (strcmp(known_slots[free].slot, disk->slot) != 0)
+			continue;
+		snprintf(disk->device, sizeof(disk->device), "%s", known_slots[free].device);
+		return 0;
+	}
 	snprintf(folder, sizeof(folder), "/sys/bus/pci/devices/%s", disk->slot);
 	if (!find_entry(folder, "virtio", virtio, sizeof(virtio)))
 		return ENODEV;
 	snprintf(block, sizeof(block), "%s/%s/block", folder, virtio);
-	if (access(block, F_OK) == 0)
-		return EBUSY;
-	if (file_write("/sys/bus/virtio/drivers_probe", virtio) < 0)
-		return errno;
 	if (!find_entry(block, "", name, sizeof(name)))
 		return ENODEV;
 	snprintf(disk->device, sizeof(disk->device), "/dev/%s", name);
-	return 0;
-}
-
-static int unbind_slot(const char *slot)
-{
-	char folder[100], virtio[32];
-	snprintf(folder, sizeof(folder), "/sys/bus/pci/devices/%s", slot);
-	if (!find_entry(folder, "virtio", virtio, sizeof(virtio)))
-		return ENODEV;
-	/* ENODEV: it has no driver, as after a mount that failed. */
-	if (file_write("/sys/bus/virtio/drivers/virtio_blk/unbind", virtio) < 0 && errno != ENODEV)
-		return errno;
+	if (free < sizeof(known_slots) / sizeof(*known_slots)) {
+		snprintf(known_slots[free].slot, sizeof(known_slots[free].slot), "%s", disk->slot);
+		snprintf(known_slots[free].device, sizeof(known_slots[free].device), "/dev/%s", name);
+	}
 	return 0;
 }
 
@@ -157,9 +149,9 @@ static int mount_device(const struct disk *disk, const char *path)
 		return mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, size);
 	}
 	if (!has_type(disk, "virtiofs"))
-		/* Freed blocks go back to the sparse file on the host. */
+		/* Freed blocks go back to the sparse file on the host, whose holes are zeroed tables of inodes. */
 		return mount(disk->device, path, disk->fstype, flags,
-			     has_type(disk, "ext4") && !disk->read_only ? "discard" : NULL);
+			     has_type(disk, "ext4") && !disk->read_only ? "discard,noinit_itable" : NULL);
 	/* The tag is known once the driver has probed the device, of which nothing tells. */
 	boot_load_folder_modules();
 	for (int tries = 1; mount(disk->serial, path, "virtiofs", flags, NULL) < 0; tries++) {
@@ -193,7 +185,7 @@ static int mount_work(void *argument, char *message)
 	disk_path(path, sizeof(path), disk->serial);
 	if (is_mounted(path))
 		return 0;
-	int error = disk->slot[0] ? bind_slot(disk) : 0;
+	int error = disk->slot[0] ? find_slot(disk) : 0;
 	if (error) {
 		snprintf(message, JOB_MESSAGE, "no disk in slot %s for %s: %s", disk->slot, disk->serial,
 			 strerror(error));
@@ -205,8 +197,6 @@ static int mount_work(void *argument, char *message)
 		error = errno;
 		umount2(path, MNT_DETACH);
 	}
-	if (error && disk->slot[0])
-		unbind_slot(disk->slot);
 	if (error)
 		snprintf(message, JOB_MESSAGE, "mounting disk %s (%s) as %s: %s", disk->serial, disk->device,
 			 disk->fstype, strerror(error));
@@ -223,9 +213,21 @@ static void mount_done(void *owner, int error, const char *message)
 	free(disk);
 }
 
+/* Nothing to replay, and nothing of a device to wait for: a worker would cost more than the mount. */
+static void mount_at_once(struct disk *disk)
+{
+	char message[JOB_MESSAGE] = "";
+	int error = mount_work(disk, message);
+	mount_done(disk, error, message);
+}
+
 static bool try_mount(struct device_wait *wait)
 {
 	struct disk *disk = OWNER_OF(wait, struct disk, wait);
+	if (disk->slot[0] && has_type(disk, "erofs")) {
+		mount_at_once(disk);
+		return true;
+	}
 	if (disk->slot[0] || has_type(disk, "tmpfs") || (has_type(disk, "virtiofs") && boot_has_virtio(VIRTIO_ID_FS))) {
 		job_run(mount_work, disk, mount_done, disk);
 		return true;
@@ -313,8 +315,7 @@ void verb_mount_disk(struct request *r)
 
 static int unmount_work(void *argument, char *message)
 {
-	const struct unmounting *it = argument;
-	const char *path = it->path;
+	const char *path = argument;
 	/* EINVAL: not a mount point. */
 	if (umount2(path, UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT) {
 		int error = errno;
@@ -322,10 +323,7 @@ static int unmount_work(void *argument, char *message)
 		return error;
 	}
 	rmdir(path);
-	int error = it->slot[0] ? unbind_slot(it->slot) : 0;
-	if (error)
-		snprintf(message, JOB_MESSAGE, "slot %s: %s", it->slot, strerror(error));
-	return error;
+	return 0;
 }
 
 static void unmount_done(void *owner, int error, const char *message)
@@ -339,24 +337,21 @@ static void unmount_done(void *owner, int error, const char *message)
 
 void verb_unmount_disk(struct request *r)
 {
-	const char *serial = "", *slot = "";
+	const char *serial = "";
 	struct field f;
 	while (request_field(r, &f)) {
 		if (f.tag == 1)
 			serial = request_text(r, &f);
-		else if (f.tag == 2)
-			slot = request_text(r, &f);
 		else
 			request_unknown(r, &f);
 	}
 	if (request_failed(r))
 		return;
-	if (!serial_is_legal(serial) || !slot_is_legal(slot)) {
-		link_error(r->id, EINVAL, "UNMOUNT_DISK needs a serial, and a PCI address for a slot");
+	if (!serial_is_legal(serial)) {
+		link_error(r->id, EINVAL, "UNMOUNT_DISK needs a serial of 1 to 20 bytes");
 		return;
 	}
-	struct unmounting it;
-	disk_path(it.path, sizeof(it.path), serial);
-	snprintf(it.slot, sizeof(it.slot), "%s", slot);
-	job_run(unmount_work, &it, unmount_done, (void *)(uintptr_t)r->id);
+	char path[64];
+	disk_path(path, sizeof(path), serial);
+	job_run(unmount_work, path, unmount_done, (void *)(uintptr_t)r->id);
 }

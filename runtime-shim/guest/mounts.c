@@ -61,10 +61,20 @@ static int mount_overlay(const struct root_spec *spec, const char *folder, char 
 	/* A private tmpfs for the mount point, and for the writable layer where there is no disk. */
 	if (mount("tmpfs", folder, "tmpfs", MS_NODEV, "mode=0755") < 0)
 		return failed(text, "mounting", folder);
-	if (spec->upper_serial)
-		snprintf(upper, sizeof(upper), DISKS_FOLDER "/%s", spec->upper_serial);
-	else
+	/*
+	 * A disk may have served another container before. Below one folder: ext4 spreads those at the top over
+	 * all its groups, and has to read in each.
+	 */
+	if (spec->upper_serial) {
+		snprintf(upper, sizeof(upper), DISKS_FOLDER "/%s/containers", spec->upper_serial);
+		if (mkdir(upper, 0700) < 0 && errno != EEXIST)
+			return failed(text, "making", upper);
+		strncat(upper, strrchr(folder, '/'), sizeof(upper) - strlen(upper) - 1);
+	} else {
 		snprintf(upper, sizeof(upper), "%s", folder);
+	}
+	if (mkdir(upper, 0700) < 0 && errno != EEXIST)
+		return failed(text, "making", upper);
 	char path[320];
 	const char *const parts[] = {"upper", "work"};
 	for (int i = 0; i < 2; i++) {

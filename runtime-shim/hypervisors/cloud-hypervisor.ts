@@ -52,6 +52,7 @@ export function createCloudHypervisor(options: { readonly log: Logger }): Hyperv
         await api.put("vm.create", cloudHypervisorConfig(spec));
         await api.put("vm.boot");
       }),
+    hasDiskSlots: false,
     restore: (spec, folder) =>
       startCloudHypervisor(spec, options.log, (api, vmmPid) => {
         const lendFolder = () => lend(spec.place, vmmPid, folder, snapshotName);
@@ -84,6 +85,7 @@ async function startCloudHypervisor(
     const version = await vmm.whileAlive(
       (async () => {
         const ping = await firstAnswer(api);
+        spec.onRunning?.(vmm.pid);
         await bringUp(api, vmm.pid);
         return ping;
       })(),

@@ -10,6 +10,7 @@ export interface GuestFiles {
   /** What the sources of `confinement/native` become. */
   readonly vmmPlace: string;
   readonly openReadOnly: string;
+  readonly noKernel: string;
   /** An erofs with the pause program, for a spare VM's rehearsal. */
   readonly rehearsal: string;
   /** `uname -r` the guest will answer. */
@@ -25,11 +26,13 @@ export function findGuestFiles(folder: string): GuestFiles {
   const vmmPlace = join(folder, "host", "vmm-place");
   const rehearsal = join(folder, "host", "rehearsal.erofs");
   const openReadOnly = join(folder, "host", "open-read-only.so");
+  const noKernel = join(folder, "host", "no-kernel");
   for (const [what, path] of [
     ["kernel", kernel],
     ["initramfs", initrd],
     ["place", vmmPlace],
     ["library", openReadOnly],
+    ["stand-in for a kernel", noKernel],
   ] as const) {
     try {
       accessSync(path, constants.R_OK);
@@ -47,7 +50,7 @@ export function findGuestFiles(folder: string): GuestFiles {
     throw guestFilesError(`the guest kernel ${kernel} is neither an ELF file nor a bzImage`);
   }
   return {
-    ...{ kernel, initrd, vmmPlace, openReadOnly, rehearsal },
+    ...{ kernel, initrd, vmmPlace, openReadOnly, noKernel, rehearsal },
     kernelRelease: readRelease(join(folder, "release.json")),
   };
 }

@@ -41,6 +41,8 @@ export interface VmSpec extends VmShape {
   readonly initrd: string;
   /** What `confinement/native/open-read-only.c` becomes. */
   readonly openReadOnly: string;
+  /** What `confinement/native/no-kernel.S` becomes: read instead of kernel and initrd where a VM is restored. */
+  readonly noKernel: string;
   readonly nic?: Nic;
   /** Where the VMM is put, once it runs. */
   readonly cgroup?: VmmCgroup;
@@ -59,8 +61,12 @@ export interface VmSpec extends VmShape {
    * from the start, so that what is restored shares its pages. Not together with `sharedMemory`.
    */
   readonly savedTo?: string;
+  /** What software emulation keeps translated code in; absent = what a VM needs to start. */
+  readonly codeCacheMib?: number;
   /** The VMM's pid and start time, for whoever has to clean up after this process. */
   readonly pidFile: string;
+  /** Told when the VMM runs, and its tap is there; the guest takes longer. */
+  readonly onRunning?: (vmmPid: number) => void;
 }
 
 /**
@@ -106,8 +112,8 @@ export interface RunningVm {
    */
   attachDisk(disk: Disk): Promise<string | undefined>;
   /**
-   * Resolves when the guest has let go of it; one in a slot it must have let go of. Succeeds when it is not
-   * plugged.
+   * Resolves when the guest has let go of it; one in a slot it must have let go of, or the VM be paused.
+   * Succeeds when it is not plugged.
    */
   detachDisk(serial: string): Promise<void>;
   /** Hot-plugs, once for a VM with `sharedMemory`. Rejects with VMM_CONTROL or VMM_GONE. */
@@ -151,9 +157,13 @@ export interface Hypervisor {
   describe(spec: VmSpec): { readonly program: string; readonly machine: readonly string[] };
   /** Rejects with VMM_MISSING or VMM_START_FAILED; nothing is left behind then. */
   start(spec: VmSpec): Promise<RunningVm>;
+  /** Its VMs have places for disks from the start: a guest can be saved with a disk in one, see `restore`. */
+  readonly hasDiskSlots: boolean;
   /**
    * A new VM from a snapshot of the same hypervisor, running on from there. `spec` has the snapshot's
-   * size and NIC; sockets and tap are its own. The folder is never written to. Rejects as `start` does.
+   * size and NIC; sockets and tap are its own. `disk`, as soon as it is made, is where the saved guest had a
+   * disk of the same content in the first slot of its kind. The folder is never written to. Rejects as `start`
+   * does, and as the disk.
    */
-  restore(spec: CloneSpec, folder: string): Promise<RunningVm>;
+  restore(spec: CloneSpec, folder: string, disk?: Promise<Disk>): Promise<RunningVm>;
 }

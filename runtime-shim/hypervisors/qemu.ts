@@ -19,7 +19,7 @@ import {
 } from "./command-line/qemu.ts";
 import { createQmpClient } from "./control/qemu.ts";
 import { loadState, type MigrationSocket, saveState } from "./control/qemu-migration.ts";
-import type { Hypervisor, RunningVm, VmSpec } from "./hypervisor.ts";
+import type { Disk, Hypervisor, RunningVm, VmSpec } from "./hypervisor.ts";
 import { createPciSlots } from "./pci-slots.ts";
 import { createDiskVerbs } from "./qemu-disks.ts";
 import { createMachineVerbs } from "./qemu-machine.ts";
@@ -50,11 +50,18 @@ export function createQemu(options: { readonly log: Logger }): Hypervisor {
       machine: qemuArguments(commonSpec(spec)),
     }),
     start: (spec) => startQemu(spec, options.log),
-    restore: (spec, folder) => startQemu(spec, options.log, folder),
+    hasDiskSlots: true,
+    restore: (spec, folder, disk) => startQemu(spec, options.log, { folder, disk }),
   };
 }
 
-async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<RunningVm> {
+interface Saved {
+  readonly folder: string;
+  readonly disk: Promise<Disk> | undefined;
+}
+
+async function startQemu(spec: VmSpec, log: Logger, saved?: Saved): Promise<RunningVm> {
+  const snapshot = saved?.folder;
   const memory = memoryOf(spec, snapshot);
   const commandLine = snapshot === undefined ? qemuCommandLine : qemuRestoreCommandLine;
   const program = {
@@ -76,20 +83,10 @@ async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<
     },
   });
   try {
-    const qmp = createQmpClient(await vmm.whileAlive(control.connection, startTimeoutMs));
+    const connection = await vmm.whileAlive(control.connection, startTimeoutMs);
+    spec.onRunning?.(vmm.pid);
+    const qmp = createQmpClient(connection);
     await qmp.execute("qmp_capabilities");
-    const migration = migrationSocket(spec);
-    if (snapshot !== undefined) {
-      try {
-        await loadState(qmp, migration, join(snapshot, stateFile), memory !== undefined);
-        await qmp.execute("cont");
-      } catch (error) {
-        const exit = await Promise.race([vmm.exited, sleep(lastWordsTimeoutMs)]);
-        throw exit === undefined ? error : shimError("VMM_START_FAILED", exit.reason);
-      }
-    }
-    vmm.isRunning();
-    void qmp.closed.then((reason) => vmm.abandon(reason));
     const slots = createPciSlots(pluggedSlots);
     const unplug = async (device: string) => {
       const gone = qmp.waitFor("DEVICE_DELETED", (data) => data.device === device, unplugTimeoutMs);
@@ -99,6 +96,21 @@ async function startQemu(spec: VmSpec, log: Logger, snapshot?: string): Promise<
     };
     const diskVerbs = createDiskVerbs(qmp, spec, vmm.pid, slots, unplug);
     const machineVerbs = createMachineVerbs(qmp, spec, slots, unplug);
+    const migration = migrationSocket(spec);
+    if (snapshot !== undefined) {
+      const disk = await saved?.disk;
+      try {
+        await loadState(qmp, migration, join(snapshot, stateFile), memory !== undefined);
+        // Before the guest could read what is not there, or write what nobody keeps.
+        if (disk !== undefined) await diskVerbs.attachDisk(disk);
+        await qmp.execute("cont");
+      } catch (error) {
+        const exit = await Promise.race([vmm.exited, sleep(lastWordsTimeoutMs)]);
+        throw exit === undefined ? error : shimError("VMM_START_FAILED", exit.reason);
+      }
+    }
+    vmm.isRunning();
+    void qmp.closed.then((reason) => vmm.abandon(reason));
     const { attachDisk, detachDisk } = diskVerbs;
     const attachFolder = memory?.use === "copied" ? refuseFolder : diskVerbs.attachFolder;
     const { attachNic, detachNic, resize } = machineVerbs;

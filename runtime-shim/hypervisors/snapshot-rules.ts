@@ -45,10 +45,10 @@ export function assertReadable(file: string): void {
 
 /** The spec with the same words for all that may differ between a saved VM and a restored one. */
 export function commonSpec(spec: VmSpec): VmSpec {
-  const { place: _, cgroup: __, savedTo: ___, nic, ...machine } = spec;
+  const { place: _, cgroup: __, savedTo: ___, codeCacheMib: ____, nic, ...machine } = spec;
   return {
     ...machine,
-    ...{ id: "", kernel: "", initrd: "", openReadOnly: "" },
+    ...{ id: "", kernel: "", initrd: "", openReadOnly: "", noKernel: "" },
     ...{ agentSocket: "", controlSocket: "", consoleLog: "", pidFile: "" },
     ...(nic === undefined ? {} : { nic: commonNic(nic) }),
   };

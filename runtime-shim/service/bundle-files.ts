@@ -1,5 +1,8 @@
-/** Files the shim leaves in a bundle for whoever drives it: facts of the VM, true causes of death. */
-import { readFileSync } from "node:fs";
+/**
+ * Files the shim leaves in a bundle for whoever drives it: facts of the VM, true causes of death; and where
+ * its disks go.
+ */
+import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../../common/files/atomic-write.ts";
 import type { VmRecord } from "../shim-options.ts";
@@ -37,5 +40,16 @@ function readJson(path: string): unknown {
     return JSON.parse(readFileSync(path, "utf8"));
   } catch {
     return undefined;
+  }
+}
+
+/** containerd keeps `work` on a disk, while the bundle itself usually is memory. */
+export function workFolder(bundle: string): string {
+  const work = join(bundle, "work");
+  try {
+    return statSync(work).isDirectory() ? work : bundle;
+  } catch {
+    mkdirSync(bundle, { recursive: true });
+    return bundle;
   }
 }

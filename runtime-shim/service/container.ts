@@ -1,5 +1,5 @@
 /** One container in the guest: its disks and files on the way in, its processes, its removal. */
-import { mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf, type SimError } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
@@ -13,6 +13,7 @@ import { volumeOrigin } from "../oci/kubelet-paths.ts";
 import { planMounts } from "../oci/mounts.ts";
 import { containerFields, processFields } from "../oci/oci-to-guest.ts";
 import type { Spec, SpecProcess } from "../oci/spec.ts";
+import { workFolder } from "./bundle-files.ts";
 import type { Sandbox } from "./sandbox.ts";
 import type { SandboxDisks } from "./sandbox-disks.ts";
 import { writableDiskFile } from "./state-file.ts";
@@ -155,17 +156,6 @@ function startError(error: unknown, process: SpecProcess | null | undefined): Si
       cause: error,
     },
   );
-}
-
-/** containerd keeps `work` on a disk, while the bundle itself usually is memory. */
-function workFolder(bundle: string): string {
-  const work = join(bundle, "work");
-  try {
-    return statSync(work).isDirectory() ? work : bundle;
-  } catch {
-    mkdirSync(bundle, { recursive: true });
-    return bundle;
-  }
 }
 
 function isSpecial(path: string): boolean {

@@ -25,7 +25,7 @@ export interface VmPlan {
 // Code, device state, the page cache of its disks; and in software the cache of translated code.
 const vmmOverheadMib = { hardware: 192, software: 320 };
 
-/** Rejects with the reason in words: too small, no hypervisor, no guest files, no memory. */
+/** Rejects with the reason in words: too small, no hypervisor, no guest files. */
 export async function planVm(
   { options, limits }: { readonly options: ShimOptions; readonly limits: PodLimits },
   log: Logger,
@@ -37,8 +37,12 @@ export async function planVm(
   const probeCacheDir = options.probeCacheDir ?? guestDir;
   const choice = await chooseHypervisor(options, { log, probeCacheDir });
   const overheadMib = vmmOverheadMib[choice.accelerator === "tcg" ? "software" : "hardware"];
-  assertRoomForVm(size.memoryMib, overheadMib);
   return { profile, size, most: roomFor(size, options), files, choice, overheadMib };
+}
+
+/** Throws HOST_MEMORY, before anything is started. */
+export function assertRoomForPlan({ size, overheadMib }: VmPlan): void {
+  assertRoomForVm(size.memoryMib, overheadMib);
 }
 
 /** What of a VM's spec the plan decides. */
@@ -47,7 +51,14 @@ export function machineOf(
   place: VmmPlace | undefined,
 ): Pick<
   VmSpec,
-  keyof VmShape | "most" | "accelerator" | "kernel" | "initrd" | "openReadOnly" | "place"
+  | keyof VmShape
+  | "most"
+  | "accelerator"
+  | "kernel"
+  | "initrd"
+  | "openReadOnly"
+  | "noKernel"
+  | "place"
 > {
   return {
     vcpus: size.vcpus,
@@ -57,6 +68,7 @@ export function machineOf(
     kernel: files.kernel,
     initrd: files.initrd,
     openReadOnly: files.openReadOnly,
+    noKernel: files.noKernel,
     ...(place === undefined ? {} : { place }),
   };
 }

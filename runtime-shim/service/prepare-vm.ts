@@ -11,10 +11,11 @@ import type { RunningVm, VmSpec } from "../hypervisors/hypervisor.ts";
 import type { HypervisorChoice } from "../hypervisors/registry.ts";
 import type { ShimOptions, StartKind } from "../shim-options.ts";
 import { obtainTemplate } from "../templates/make-template.ts";
+import { copyTemplateDisk } from "../templates/template-disk.ts";
 import { createTemplateStore } from "../templates/template-store.ts";
 import { greetGuest } from "./boot-guest.ts";
 import { userPaths } from "./plan-vm.ts";
-import type { SandboxDisks } from "./sandbox-disks.ts";
+import { createSandboxDisks, type SandboxDisks } from "./sandbox-disks.ts";
 
 export interface PreparedVm {
   readonly spec: VmSpec;
@@ -26,14 +27,16 @@ export interface PreparedVm {
   readonly startKind: StartKind;
   readonly fellBack: string | undefined;
   readonly timeline: readonly TimelineStep[];
-  /** With one for the first container; absent where none was made in advance. */
-  readonly disks?: SandboxDisks;
+  /** Of a clone with one for the first container. */
+  readonly disks: SandboxDisks;
 }
 
 export interface PrepareInput {
   readonly choice: HypervisorChoice;
   readonly spec: VmSpec;
   readonly files: GuestFiles;
+  /** Where a clone's disk for the first container is made. */
+  readonly firstDisk: string;
   /** For a template's own sockets, if one has to be made. */
   readonly templateSocketFolder: string;
   readonly options: ShimOptions;
@@ -71,16 +74,25 @@ async function clone(input: PrepareInput): Promise<PreparedVm> {
     ...{ hypervisor: choice.hypervisor, spec, files, options, log, signal },
     socketFolder: input.templateSocketFolder,
   });
+  const isMounted = choice.hypervisor.hasDiskSlots;
+  const disk = isMounted ? copyTemplateDisk(folder, input.firstDisk) : undefined;
+  disk?.catch(() => {});
   try {
     timeline.push(stepNow("VMM executed"));
-    const vm = await choice.hypervisor.restore(spec, folder);
+    const vm = await choice.hypervisor.restore(spec, folder, disk);
     timeline.push(stepNow("VM restored"));
     const bootTimeoutSeconds = Math.min(options.bootTimeoutSeconds, cloneTimeoutSeconds);
     const own = { ...input, options: { ...options, bootTimeoutSeconds } };
-    return { ...(await greet(own, vm, timeline)), startKind: "template", fellBack: undefined };
+    const greeted = await greet(own, vm, timeline);
+    const disks = createSandboxDisks(vm, greeted.guest, disk);
+    return { ...greeted, disks, startKind: "template", fellBack: undefined };
   } catch (error) {
+    const isCopied = await (disk ?? Promise.resolve()).then(
+      () => true,
+      () => false,
+    );
     // It was whole, and yet no VM comes of it: the next one is made of another.
-    if (!signal?.aborted) store.remove(manifest.key);
+    if (isCopied && !signal?.aborted) store.remove(manifest.key);
     throw error;
   }
 }
@@ -89,7 +101,9 @@ async function boot(input: PrepareInput, fellBack?: string): Promise<PreparedVm>
   const timeline = [stepNow("VMM executed")];
   const vm = await input.choice.hypervisor.start(input.spec);
   timeline.push(stepNow("kernel started"));
-  return { ...(await greet(input, vm, timeline)), startKind: "cold", fellBack };
+  const greeted = await greet(input, vm, timeline);
+  const disks = createSandboxDisks(vm, greeted.guest);
+  return { ...greeted, disks, startKind: "cold", fellBack };
 }
 
 async function greet(input: PrepareInput, vm: RunningVm, timeline: readonly TimelineStep[]) {

@@ -1,6 +1,6 @@
 /**
- * A spare VM's rehearsal: it takes an identity and its NIC, and runs a container, which goes again. In
- * software the emulator translates the guest's code at its first run, and that is most of a pod's start.
+ * What a pod's start does, done before there is a pod: a guest's kernel then has in memory what it needs for
+ * it, and of a spare VM the emulator has translated the code, which in software is most of a start.
  */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,51 +9,59 @@ import type { Logger } from "../../common/log.ts";
 import { MountSchema } from "../../proto/containerd/gen/mount_pb.js";
 import { diskSerial } from "../disks/root-disks.ts";
 import { createRootfsCache } from "../disks/rootfs-cache.ts";
-import type { GuestListener } from "../guest-client/client.ts";
+import type { GuestClient, GuestListener } from "../guest-client/client.ts";
+import type { RunningVm } from "../hypervisors/hypervisor.ts";
 import { SpecSchema } from "../oci/spec.ts";
 import type { ShimOptions } from "../shim-options.ts";
 import { createSandboxVolumes } from "../volumes/sandbox-volumes.ts";
 import { bootMac, identifyGuest } from "./boot-guest.ts";
 import { createContainer } from "./container.ts";
-import type { PreparedVm } from "./prepare-vm.ts";
-import { createSandboxDisks } from "./sandbox-disks.ts";
+import type { SandboxDisks } from "./sandbox-disks.ts";
 import { createTaskProcess } from "./task-process.ts";
 
 const id = "rehearsal";
 const sigkill = 9;
 
 export interface RehearsalInput {
-  readonly prepared: PreparedVm;
+  readonly vm: RunningVm;
+  readonly guest: GuestClient;
+  readonly disks: SandboxDisks;
   /** An erofs with `/pause`, which runs until it is killed. */
   readonly image: string;
   /** Made and removed. */
   readonly folder: string;
-  readonly options: ShimOptions;
   /** Who hears the guest from now on. */
   listen(listener: GuestListener): void;
   readonly log: Logger;
 }
 
+/** Identity, network and a container. Rejects when the VM cannot be used. */
+export async function rehearsePod(
+  input: RehearsalInput & { readonly options: ShimOptions },
+): Promise<void> {
+  const { vm, guest, options } = input;
+  const eth0 = { name: "eth0", mac: bootMac, mtu: 1500, addresses: [], routes: [] };
+  await identifyGuest(
+    vm,
+    guest,
+    {
+      ...{ hostname: id, machineId: "0".repeat(32), sysctls: {}, sharedMemoryBytes: undefined },
+      network: Promise.resolve(eth0),
+    },
+    { options },
+  );
+  await rehearseContainer(input);
+}
+
 /** Rejects when the VM cannot be used. */
-export async function rehearse(input: RehearsalInput): Promise<void> {
-  const { prepared, folder, options, log } = input;
-  const { vm, guest } = prepared;
+export async function rehearseContainer(input: RehearsalInput): Promise<void> {
+  const { vm, guest, disks, folder, image, log } = input;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const volumes = createSandboxVolumes({
     ...{ vm, guest, annotations: {}, sharedMemory: false, cgroup: undefined, log },
     ...{ folder: join(folder, "shared"), socket: join(folder, "fs") },
   });
   try {
-    const eth0 = { name: "eth0", mac: bootMac, mtu: 1500, addresses: [], routes: [] };
-    await identifyGuest(
-      vm,
-      guest,
-      {
-        ...{ hostname: id, machineId: "0".repeat(32), sysctls: {}, sharedMemoryBytes: undefined },
-        network: Promise.resolve(eth0),
-      },
-      { options },
-    );
     const hosts = join(folder, "hosts");
     writeFileSync(hosts, "127.0.0.1 localhost\n");
     const process = createTaskProcess("", { stdin: "", stdout: "", stderr: "", terminal: false });
@@ -61,18 +69,17 @@ export async function rehearse(input: RehearsalInput): Promise<void> {
       exited: ({ exitCode }) => void process.end(exitCode),
       oom: () => {},
     });
-    const disks = createSandboxDisks(vm, guest);
     const roots = createRootfsCache({ folder: join(folder, "rootfs"), maxBytes: 1 });
     const container = await createContainer({
       ...{ id, bundle: folder, spec: specWith(hosts), process, log },
       sandbox: { guest, volumes, roots, ...disks },
-      rootfs: [create(MountSchema, { type: "erofs", source: input.image, options: ["ro"] })],
+      rootfs: [create(MountSchema, { type: "erofs", source: image, options: ["ro"] })],
     });
     await container.start();
     await container.signal("", sigkill, true);
     await process.exited;
     await container.remove();
-    await disks.removeDisk(diskSerial("image", input.image));
+    await disks.removeDisk(diskSerial("image", image));
   } finally {
     await volumes.close();
     rmSync(folder, { recursive: true, force: true });

@@ -7,85 +7,72 @@ export interface SandboxDisks {
   /** Plugs and mounts a read-only disk once, however many containers ask for it. */
   addImageDisk(disk: Disk, fsType: "erofs"): Promise<void>;
   /**
-   * Makes an empty disk at its path, plugs and mounts it; or answers one that was made before, which is to be
-   * used in its place. Rejects with DISK.
+   * Makes an empty disk at its path, plugs and mounts it; or answers the first one, which is to be used in its
+   * place. Rejects with DISK.
    */
   addWritableDisk(disk: Disk): Promise<Disk>;
   removeDisk(serial: string): Promise<void>;
 }
 
-export interface PreparedDisks extends SandboxDisks {
-  /** Plugs and mounts the spare disk before anybody asks for one. Rejects with DISK. */
-  mountSpare(): Promise<void>;
+type DiskVerbs = Pick<RunningVm, "attachDisk" | "detachDisk">;
+type Requests = Pick<GuestClient, "request">;
+
+/** Answers the slot it is in, if it is in one. */
+export async function plugDisk(
+  vm: DiskVerbs,
+  guest: Requests,
+  disk: Disk,
+  fsType: "erofs" | "ext4",
+): Promise<string | undefined> {
+  const slot = await vm.attachDisk(disk);
+  try {
+    await guest.request("mountDisk", [
+      [1, disk.serial],
+      [2, fsType],
+      [3, disk.readOnly],
+      [6, slot],
+    ]);
+  } catch (error) {
+    await vm.detachDisk(disk.serial).catch(() => {});
+    throw error;
+  }
+  return slot;
 }
 
-/** `spareDisk`: an empty writable disk that nobody has used, for the first container. */
+/** `first`: an empty writable disk that is mounted, and that nobody has used. */
 export function createSandboxDisks(
-  vm: Pick<RunningVm, "attachDisk" | "detachDisk">,
-  guest: Pick<GuestClient, "request">,
-  spareDisk?: Promise<Disk>,
-): PreparedDisks {
-  let spare = spareDisk;
-  const images = new Map<string, Promise<void>>();
-  const slots = new Map<string, string>();
-  const plug = async (disk: Disk, fsType: "erofs" | "ext4") => {
-    const slot = await vm.attachDisk(disk);
-    if (slot !== undefined) slots.set(disk.serial, slot);
-    try {
-      await guest.request("mountDisk", [
-        [1, disk.serial],
-        [2, fsType],
-        [3, disk.readOnly],
-        [6, slot],
-      ]);
-    } catch (error) {
-      await vm.detachDisk(disk.serial).catch(() => {});
-      throw error;
-    }
-  };
-  let spareMounted: Promise<void> | undefined;
-  const mountSpare = (disk: Disk) => {
-    spareMounted ??= plug(disk, "ext4");
-    return spareMounted;
-  };
+  vm: DiskVerbs,
+  guest: Requests,
+  first?: Promise<Disk>,
+): SandboxDisks {
+  let unused = first;
+  const images = new Map<string, Promise<unknown>>();
   return {
-    addImageDisk(disk, fsType) {
+    async addImageDisk(disk, fsType) {
       const known = images.get(disk.serial);
-      if (known !== undefined) return known;
-      const added = plug(disk, fsType);
+      if (known !== undefined) return void (await known);
+      const added = plugDisk(vm, guest, disk, fsType);
       images.set(disk.serial, added);
       // A failed plug may be tried again.
       added.catch(() => images.delete(disk.serial));
-      return added;
-    },
-    async mountSpare() {
-      const disk = await spare;
-      if (disk !== undefined) await mountSpare(disk);
+      await added;
     },
     async addWritableDisk(disk) {
-      const made = spare;
-      spare = undefined;
-      // One that could not be made is no loss: another is.
-      const ready = await made?.catch(() => undefined);
-      if (ready !== undefined) {
-        await mountSpare(ready);
-        return ready;
-      }
+      const taken = unused;
+      unused = undefined;
+      const ready = await taken;
+      if (ready !== undefined) return ready;
       await createWritableDisk(disk.path);
-      await plug(disk, "ext4");
+      await plugDisk(vm, guest, disk, "ext4");
       return disk;
     },
     async removeDisk(serial) {
       images.delete(serial);
       try {
-        await guest.request("unmountDisk", [
-          [1, serial],
-          [2, slots.get(serial)],
-        ]);
+        await guest.request("unmountDisk", [[1, serial]]);
       } finally {
         // Its file goes away whatever the guest says.
         await vm.detachDisk(serial);
-        slots.delete(serial);
       }
     },
   };

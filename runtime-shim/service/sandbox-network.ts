@@ -47,8 +47,47 @@ export async function planNetwork({
   return pod && { pod, nic: spareNic };
 }
 
-/** Resolves when the VM's NIC leads to the pod's network. */
-export async function joinNetwork(
+export interface NetworkJoin {
+  /**
+   * Resolves when the NIC of this VMM's guest leads to the pod's network. Asked again for the same VMM it
+   * answers the same; for another, the one before is given up.
+   */
+  join(vmmPid: number): Promise<JoinedNetwork | undefined>;
+  /** For good. Idempotent. */
+  leave(): Promise<void>;
+}
+
+export function createNetworkJoin(
+  input: SandboxInput,
+  planned: Promise<GuestNic | undefined>,
+  cgroup: VmmCgroup | undefined,
+): NetworkJoin {
+  let current: { readonly vmmPid: number; readonly joined: ReturnType<NetworkJoin["join"]> };
+  let closed = false;
+  let left: Promise<void> = Promise.resolve();
+  const giveUp = () => {
+    const joined = current?.joined.catch(() => undefined);
+    left = left.then(async () => (await joined)?.leave());
+    return left;
+  };
+  return {
+    leave() {
+      closed = true;
+      return giveUp();
+    },
+    join(vmmPid) {
+      if (current?.vmmPid === vmmPid) return current.joined;
+      const joined = giveUp().then(() =>
+        closed ? undefined : joinNetwork(input, vmmPid, planned, cgroup),
+      );
+      joined.catch(() => {});
+      current = { vmmPid, joined };
+      return joined;
+    },
+  };
+}
+
+async function joinNetwork(
   { netnsPath, state }: SandboxInput,
   vmmPid: number,
   planned: Promise<GuestNic | undefined>,

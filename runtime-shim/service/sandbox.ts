@@ -27,14 +27,14 @@ import type { PodLimits, VmSize } from "../sizing/vm-size.ts";
 import { createSandboxVolumes, type SandboxVolumes } from "../volumes/sandbox-volumes.ts";
 import { wantsSharedFolders } from "../volumes/volume-annotations.ts";
 import { identifyGuest } from "./boot-guest.ts";
-import { writeVmRecord } from "./bundle-files.ts";
+import { workFolder, writeVmRecord } from "./bundle-files.ts";
 import { clockIntervalMs, keepGuestClock } from "./guest-clock.ts";
-import { machineOf, placeFor, planVm, userPaths } from "./plan-vm.ts";
+import { assertRoomForPlan, machineOf, placeFor, planVm, userPaths } from "./plan-vm.ts";
 import { type PreparedVm, prepareVm } from "./prepare-vm.ts";
-import { createSandboxDisks, type SandboxDisks } from "./sandbox-disks.ts";
+import type { SandboxDisks } from "./sandbox-disks.ts";
 import {
+  createNetworkJoin,
   type GuestNic,
-  joinNetwork,
   listenInNamespace,
   planNetwork,
   spareNic,
@@ -47,6 +47,7 @@ import {
   sharedFolderName,
   socketPaths,
   vmmPidFile,
+  writableDiskFile,
   writeShimState,
 } from "./state-file.ts";
 
@@ -91,6 +92,7 @@ export interface SandboxInput {
 export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
   const { state, options, log } = input;
   const plan = await planVm(input, log);
+  assertRoomForPlan(plan);
   const { profile, size, most, files, choice, overheadMib } = plan;
   const sockets = socketPaths(state.socketPrefix);
   const sharedMemory = wantsSharedFolders(input.annotations, options.sharedFolders);
@@ -104,6 +106,10 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
     makeSocketFolder(sockets.vmmFolder, place);
     const planned = planNetwork(input);
     planned.catch(() => {});
+    const network = createNetworkJoin(input, planned, cgroup);
+    // Before anything it works on is taken away.
+    undo.unshift(network.leave);
+    input.spareVm?.running.then(network.join, () => {});
     let listeners: PodListeners | undefined;
     const listener: GuestListener = {
       ...input.listener,
@@ -118,20 +124,19 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
       controlSocket: sockets.control,
       consoleLog: join(state.bundle, consoleLogFile),
       pidFile: join(state.bundle, vmmPidFile),
+      onRunning: network.join,
     };
     const prepared =
       (await takeSpare(input, { ...machine, nic: spareNic }, listener, undo)) ??
       (await prepareVm({
         spec: { ...machine, ...nicOf(await planned) },
         ...{ choice, files, listener, options, log, signal: input.signal },
+        firstDisk: join(workFolder(state.bundle), writableDiskFile),
         templateSocketFolder: sockets.template,
       }));
     const { vm, guest } = prepared;
     undo.unshift(vm.stop);
-    const podNetwork = joinNetwork(input, vm.pid, planned, cgroup);
-    // Before anything it works on is taken away.
-    undo.unshift(async () => (await podNetwork)?.leave());
-    podNetwork.catch(() => {});
+    const podNetwork = network.join(vm.pid);
     const bootId = await identifyGuest(
       vm,
       guest,
@@ -180,7 +185,7 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
       cgroup,
       undo,
       dial,
-      prepared.disks ?? createSandboxDisks(vm, guest),
+      prepared.disks,
     );
   } catch (error) {
     for (const step of undo) await step().catch(() => {});

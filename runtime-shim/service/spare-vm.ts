@@ -8,21 +8,25 @@ import { join } from "node:path";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import { makeSocketFolder } from "../confinement/vmm-place.ts";
-import { createWritableDisk } from "../disks/writable-disk.ts";
 import type { GuestListener } from "../guest-client/client.ts";
 import type { VmSpec } from "../hypervisors/hypervisor.ts";
 import type { ShimOptions } from "../shim-options.ts";
 import type { PodLimits } from "../sizing/vm-size.ts";
-import { machineOf, placeFor, planVm } from "./plan-vm.ts";
+import { assertRoomForPlan, machineOf, placeFor, planVm } from "./plan-vm.ts";
 import { type PreparedVm, prepareVm } from "./prepare-vm.ts";
-import { rehearse } from "./rehearse.ts";
+import { rehearsePod } from "./rehearse.ts";
 import { createSandboxDisks } from "./sandbox-disks.ts";
 import { spareNic } from "./sandbox-network.ts";
 import { consoleLogFile, socketPaths, vmmPidFile, writableDiskFile } from "./state-file.ts";
 
+// What a rehearsal has translated is to be there when a pod comes.
+const rehearsedCodeMib = 64;
+
 export interface SpareVm {
   /** To be removed when the VM is gone. */
   readonly folders: readonly string[];
+  /** Resolves with its VMM's pid when its tap is there. */
+  readonly running: Promise<number>;
   /** Whether it is there, and has rehearsed if it was to. Rejects with why not. */
   readonly ready: Promise<void>;
   /**
@@ -58,15 +62,17 @@ export function createSpareVm(request: SpareRequest, log: Logger): SpareVm {
   const stopping = new AbortController();
   let isTaken = false;
 
+  let onRunning: (vmmPid: number) => void = () => {};
+  const running = new Promise<number>((resolve) => {
+    onRunning = resolve;
+  });
   const make = async (): Promise<PreparedVm> => {
     const plan = await planVm(request, log);
+    assertRoomForPlan(plan);
     const { files, choice } = plan;
     const place = placeFor(id, plan, options, log);
     makeSocketFolder(sockets.vmmFolder, place);
     mkdirSync(ownFolder, { recursive: true, mode: 0o700 });
-    const disk = { serial: "spare", path: join(ownFolder, writableDiskFile), readOnly: false };
-    const diskMade = createWritableDisk(disk.path).then(() => disk);
-    diskMade.catch(() => {});
     const prepared = await prepareVm({
       spec: {
         ...machineOf(plan, place),
@@ -74,22 +80,26 @@ export function createSpareVm(request: SpareRequest, log: Logger): SpareVm {
         ...{ agentSocket: sockets.agent, controlSocket: sockets.control, sharedMemory: false },
         consoleLog: join(ownFolder, consoleLogFile),
         pidFile: join(ownFolder, vmmPidFile),
+        onRunning,
+        ...(request.rehearse ? { codeCacheMib: rehearsedCodeMib } : {}),
       },
       ...{ choice, files, listener, options, log, signal: stopping.signal },
+      firstDisk: join(ownFolder, writableDiskFile),
       templateSocketFolder: sockets.template,
     });
-    const disks = createSandboxDisks(prepared.vm, prepared.guest, diskMade);
-    if (!request.rehearse) return { ...prepared, disks };
+    if (!request.rehearse) return prepared;
     try {
-      await rehearse({
-        ...{ prepared, options, log, image: files.rehearsal },
+      const { vm, guest } = prepared;
+      await rehearsePod({
+        // The first disk is the pod's.
+        ...{ vm, guest, disks: createSandboxDisks(vm, guest) },
+        ...{ options, log, image: files.rehearsal },
         folder: join(ownFolder, "rehearsal"),
         listen(heard) {
           current = heard;
         },
       });
-      await disks.mountSpare();
-      return { ...prepared, disks, startKind: "pool" };
+      return { ...prepared, startKind: "pool" };
     } catch (error) {
       await prepared.vm.stop();
       throw error;
@@ -106,6 +116,7 @@ export function createSpareVm(request: SpareRequest, log: Logger): SpareVm {
   };
   return {
     folders,
+    running,
     ready: made.then(() => {}),
     discard,
     async take(spec, taker) {

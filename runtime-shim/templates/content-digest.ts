@@ -11,7 +11,8 @@ import { basename, dirname } from "node:path";
 import { messageOf } from "../../common/errors.ts";
 import { programPath } from "../../common/process/run-program.ts";
 
-interface Part {
+/** Of a file: what is between two holes. */
+export interface Part {
   readonly begin: number;
   readonly end: number;
 }
@@ -58,7 +59,7 @@ async function digestOf(file: FileHandle, parts: readonly Part[] | undefined): P
 }
 
 /** Where a file has content, in order; undefined for one without holes. */
-async function partsOf(path: string): Promise<readonly Part[] | undefined> {
+export async function partsOf(path: string): Promise<readonly Part[] | undefined> {
   const format = ["--create", "--sparse", "--format=posix", "--sparse-version=1.0"];
   const child = spawn("tar", [...format, `--directory=${dirname(path)}`, "--", basename(path)], {
     stdio: ["ignore", "pipe", "pipe"],

@@ -1,12 +1,21 @@
-/** A template: a VM that is booted, whose agent has answered, saved before anything makes it one of its own. */
+/**
+ * A template: a VM that is booted, whose agent has answered and has a first disk, where the hypervisor can
+ * save that, too; saved before anything makes it one of its own.
+ */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../../common/log.ts";
+import { processorTimeMs } from "../../common/process/processor-time.ts";
 import { makeSocketFolder, vmmPlace } from "../confinement/vmm-place.ts";
+import type { GuestListener } from "../guest-client/client.ts";
 import type { GuestFiles } from "../hypervisors/guest-files.ts";
 import type { Hypervisor, VmSpec } from "../hypervisors/hypervisor.ts";
 import { greetGuest } from "../service/boot-guest.ts";
+import { rehearseContainer } from "../service/rehearse.ts";
+import { createSandboxDisks, plugDisk, type SandboxDisks } from "../service/sandbox-disks.ts";
 import type { ShimOptions } from "../shim-options.ts";
+import { closeTemplateDisk, firstDiskSerial, makeTemplateDisk } from "./template-disk.ts";
 import { templateInputs, templateKey } from "./template-key.ts";
 import type { Template, TemplateStore } from "./template-store.ts";
 
@@ -36,7 +45,7 @@ export function obtainTemplate(store: TemplateStore, request: TemplateRequest): 
 async function makeTemplate(
   key: string,
   folder: string,
-  { hypervisor, spec, socketFolder, options, log, signal }: TemplateRequest,
+  { hypervisor, spec, files, socketFolder, options, log, signal }: TemplateRequest,
 ): Promise<void> {
   const { place: wanted, cgroup: _, ...machine } = spec;
   // Nobody's: it is gone before any guest runs what a user brought.
@@ -59,8 +68,28 @@ async function makeTemplate(
       pidFile: join(socketFolder, "vmm.pid"),
     });
     try {
-      const { guest } = await greetGuest(vm, { log, listener: nobody, options, signal });
+      let current = nobody;
+      const listener: GuestListener = {
+        exited: (event) => current.exited(event),
+        oom: (...told) => current.oom(...told),
+      };
+      const { guest } = await greetGuest(vm, { log, listener, options, signal });
+      const disk = hypervisor.hasDiskSlots ? await makeTemplateDisk(folder) : undefined;
+      if (disk !== undefined) {
+        await plugDisk(vm, guest, disk, "ext4");
+        await rehearseContainer({
+          ...{ vm, guest, image: files.rehearsal, folder: join(socketFolder, "rehearsal"), log },
+          disks: keepingFirstDisk(createSandboxDisks(vm, guest)),
+          listen(heard) {
+            current = heard;
+          },
+        });
+      }
+      await untilIdle(vm.pid, signal);
       await vm.pause();
+      // The guest keeps it mounted and does not notice: it stands still.
+      await vm.detachDisk(firstDiskSerial);
+      if (disk !== undefined) await closeTemplateDisk(disk);
       await vm.snapshot(folder);
       guest.close("the template is saved");
     } finally {
@@ -71,5 +100,32 @@ async function makeTemplate(
   }
 }
 
+/** The container writes to the first disk, which stays mounted when it goes. */
+function keepingFirstDisk(disks: SandboxDisks): SandboxDisks {
+  return {
+    ...disks,
+    addWritableDisk: async (disk) => ({ ...disk, serial: firstDiskSerial }),
+    async removeDisk(serial) {
+      if (serial !== firstDiskSerial) await disks.removeDisk(serial);
+    },
+  };
+}
+
+// Grace periods and worker threads are through in a quarter of a second; a clone would go on with them.
+const idleWindowMs = 200;
+const mostBusyMs = 10;
+const idleWindows = 25;
+
+/** Until the VMM uses next to no processor time, or for some seconds. */
+async function untilIdle(pid: number, signal: AbortSignal | undefined): Promise<void> {
+  let usedMs = processorTimeMs(pid);
+  for (let window = 0; window < idleWindows; window += 1) {
+    await sleep(idleWindowMs, undefined, { signal });
+    const nowMs = processorTimeMs(pid);
+    if (nowMs - usedMs <= mostBusyMs) return;
+    usedMs = nowMs;
+  }
+}
+
 /** Nothing runs in it that could end. */
-const nobody = { exited: () => {}, oom: () => {} };
+const nobody: GuestListener = { exited: () => {}, oom: () => {} };

@@ -31,6 +31,7 @@ const ManifestSchema = z.object({
     rung: z.string(),
     vcpus: z.number(),
     memoryMib: z.number(),
+    most: z.object({ vcpus: z.number(), memoryMib: z.number() }).optional(),
     nic: z.string(),
   }),
   kernelRelease: z.string(),

@@ -43,6 +43,8 @@ export interface TemplateWish {
   readonly limits: PodLimits;
   /** In place of what the limits give. */
   readonly shape?: Partial<VmShape>;
+  /** In place of the room that the options give it to grow. */
+  readonly most?: VmShape | undefined;
   /** In place of the options' network. */
   readonly nic?: TemplateNic;
 }
@@ -67,14 +69,18 @@ export function createTemplateCatalog(given: CatalogOptions): TemplateCatalog {
     const mapped = mappedInodes();
     return store.list().map((template) => ({ ...template, usedBy: usersOf(template, mapped) }));
   };
-  const specOf = async ({ limits, shape, nic: kind }: TemplateWish) => {
+  const specOf = async (wish: TemplateWish) => {
+    const { limits, shape, nic: kind } = wish;
     const own = { ...options, network: kind === undefined ? options.network : networks[kind] };
     const nic = nicOf(own.network);
     const plan = await planVm({ options: own, limits }, log);
     const { files, choice } = plan;
     const place = placeFor("template", plan, own, log);
+    const { most: planned, ...machine } = machineOf(plan, place);
+    const most = "most" in wish ? wish.most : planned;
     const spec: VmSpec = {
-      ...machineOf(plan, place),
+      ...machine,
+      ...(most === undefined ? {} : { most }),
       ...{ id: "template", sharedMemory: false, ...shape },
       ...(nic === undefined ? {} : { nic }),
       ...{ agentSocket: "", controlSocket: "", consoleLog: "", pidFile: "" },
@@ -99,9 +105,9 @@ export function createTemplateCatalog(given: CatalogOptions): TemplateCatalog {
       for (const template of list()) {
         const { manifest } = template;
         if (manifest !== undefined) {
-          const { vcpus, memoryMib } = manifest.inputs;
+          const { vcpus, memoryMib, most } = manifest.inputs;
           const nic = nicKinds.find((kind) => kind === manifest.inputs.nic);
-          const wish = { limits: {}, shape: { vcpus, memoryMib }, ...(nic && { nic }) };
+          const wish = { limits: {}, shape: { vcpus, memoryMib }, most, ...(nic && { nic }) };
           const { spec, files, hypervisor } = await specOf(wish);
           if (templateKey(templateInputs(hypervisor, spec, files)) === template.key) continue;
         }

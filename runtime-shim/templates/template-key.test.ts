@@ -32,6 +32,7 @@ describe("a template's key", () => {
   const spec = (changes: Partial<VmSpec> = {}): VmSpec => ({
     ...{ id: "one", vcpus: 1, memoryMib: 256, accelerator: "tcg", sharedMemory: false },
     ...{ kernel: kernel(), initrd: initrd(), openReadOnly: join(folder, "open-read-only.so") },
+    noKernel: "",
     ...{ agentSocket: "/s/a", controlSocket: "/s/c" },
     ...{ consoleLog: "/s/console.log", pidFile: "/s/vmm.pid" },
     ...changes,
@@ -76,7 +77,11 @@ describe("a template's key", () => {
     const other = {
       ...{ id: "two", agentSocket: "/other/a", controlSocket: "/other/c" },
       ...{ consoleLog: "/other/console.log", pidFile: "/other/vmm.pid" },
-      ...{ savedTo: "/other", openReadOnly: "/other/open-read-only.so" },
+      ...{
+        savedTo: "/other",
+        openReadOnly: "/other/open-read-only.so",
+        noKernel: "/other/no-kernel",
+      },
       place: { uid: 2_000_000_001, program: "/other/vmm-place", devices: [] },
     };
     expect(keyOf(other)).toBe(keyOf());

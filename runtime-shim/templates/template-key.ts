@@ -5,10 +5,10 @@
 import { createHash } from "node:crypto";
 import { readFileSync, realpathSync, statSync } from "node:fs";
 import type { GuestFiles } from "../hypervisors/guest-files.ts";
-import type { Hypervisor, VmSpec } from "../hypervisors/hypervisor.ts";
+import type { Hypervisor, VmShape, VmSpec } from "../hypervisors/hypervisor.ts";
 
 // Raised when what the shim does to a guest before it saves it changes, or what a manifest says of it.
-const format = 2;
+const format = 3;
 
 export interface TemplateInputs {
   readonly format: number;
@@ -22,6 +22,8 @@ export interface TemplateInputs {
   readonly cpu: string;
   readonly vcpus: number;
   readonly memoryMib: number;
+  /** What it may grow to; absent where it stays. */
+  readonly most?: VmShape;
   /** "tap" | "user" | "none" */
   readonly nic: string;
   /** As the hypervisor describes it. */
@@ -43,6 +45,7 @@ export function templateInputs(
     cpu: processorDigest(readFileSync("/proc/cpuinfo", "utf8")),
     vcpus: spec.vcpus,
     memoryMib: spec.memoryMib,
+    ...(spec.most === undefined ? {} : { most: spec.most }),
     nic: spec.nic?.kind ?? "none",
     machine,
   };

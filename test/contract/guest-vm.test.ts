@@ -234,7 +234,7 @@ describe.skipIf(reason !== undefined)("the guest in a VM", () => {
     await vm.client.request("removePath", [[1, "/run/katasim/shared/config"]]);
   });
 
-  it("keeps a container's writes on its disk, which can be unmounted after removal", async () => {
+  it("keeps a container's writes on its disk apart from others', and unmounts it after removal", async () => {
     const disk: FieldList = [
       [1, "upper"],
       [2, "ext4"],
@@ -246,13 +246,13 @@ describe.skipIf(reason !== undefined)("the guest in a VM", () => {
     const more: FieldList = [[3, "upper"]];
     await (await vm.run("writer", ["sh", "-c", "echo kept > /file"], { more })).outcome;
     await remove("writer");
-    const again = await vm.run("again", ["cat", "/file"], { more });
+    const again = await vm.run("writer", ["cat", "/file"], { more });
     expect((await again.outcome).stdout).toBe("kept\n");
-    await remove("again");
-    const gone: FieldList = [
-      [1, "upper"],
-      [2, slotOf("upper")],
-    ];
+    await remove("writer");
+    const other = await vm.run("other", ["cat", "/file"], { more });
+    expect((await other.outcome).stdout).toBe("");
+    await remove("other");
+    const gone: FieldList = [[1, "upper"]];
     await vm.client.request("unmountDisk", gone);
     await vm.client.request("unmountDisk", gone);
   });

@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCli } from "../../cli/program.ts";
+import { silentLogger } from "../../common/log.ts";
+import { createTemplateCatalog } from "../../runtime-shim/index.ts";
 import { guestFolder, vmTestObstacle } from "../support/guest-image.ts";
 
 const why = vmTestObstacle();
@@ -94,6 +96,18 @@ describe.skipIf(why !== undefined)(`katasim template${why ? ` (skipped: ${why})`
     expect(readdirSync(templates)).toContain(old);
     expect((await run("prune")).out).toBe(`${old}\n`);
     expect(JSON.parse((await run("list -o json")).out).items).toMatchObject([{ key }]);
+  });
+
+  it("keeps a template of VMs with room to grow, which other sandboxes are cloned from", async () => {
+    const options = { guestDir: guestFolder(), probeCacheDir: guestFolder() };
+    const growing = createTemplateCatalog({
+      ...{ options, folder: templates, log: silentLogger },
+      socketFolder: join(home, "growing"),
+    });
+    const wish = { limits: {}, shape: { vcpus: 1, memoryMib: 256 }, nic: "none" } as const;
+    const { manifest } = await growing.build({ ...wish, most: { vcpus: 1, memoryMib: 512 } });
+    expect((await run("list -o name")).out).toContain(manifest.key);
+    expect((await run("prune --dry-run")).out).not.toContain(manifest.key);
   });
 
   it.each([

@@ -19,8 +19,10 @@ import { createQemu } from "../../runtime-shim/hypervisors/qemu.ts";
 import { greetGuest } from "../../runtime-shim/service/boot-guest.ts";
 import { prepareVm } from "../../runtime-shim/service/prepare-vm.ts";
 import { ShimOptionsSchema } from "../../runtime-shim/shim-options.ts";
+import { contentDigest } from "../../runtime-shim/templates/content-digest.ts";
 import { obtainTemplate } from "../../runtime-shim/templates/make-template.ts";
 import { readManifest, writeManifest } from "../../runtime-shim/templates/manifest.ts";
+import { copyTemplateDisk } from "../../runtime-shim/templates/template-disk.ts";
 import { createTemplateStore, type Template } from "../../runtime-shim/templates/template-store.ts";
 import { guestFolder, vmTestObstacle } from "../support/guest-image.ts";
 import { exitCodeAsVmm } from "./as-vmm.ts";
@@ -88,6 +90,30 @@ describe.skipIf(why !== undefined)(`clones of a template${why ? ` (skipped: ${wh
     expect(traces(template)).toEqual(before);
   }, 300_000);
 
+  it("go on with a copy of the template's disk, which is as sparse and not the template's", async () => {
+    const path = join(folder, "copy.ext4");
+    const disk = await copyTemplateDisk(template.folder, path);
+    const original = join(template.folder, "writable.ext4");
+    expect(await contentDigest(path)).toBe(await contentDigest(original));
+    const [copied, saved] = [statSync(path), statSync(original)];
+    expect(copied.size).toBe(saved.size);
+    expect(copied.blocks).toBeLessThan(2 * saved.blocks);
+    const vm = await hypervisor.restore(spec(), template.folder, Promise.resolve(disk));
+    try {
+      expect(await vm.attachDisk(disk)).toMatch(/^0000:00:/);
+      const { guest } = await bootGuest(vm, { hostname: "with-disk" });
+      // It is mounted: unmounting writes what is there of it.
+      await guest.request("unmountDisk", [[1, disk.serial]]);
+      await vm.detachDisk(disk.serial);
+      guest.close("looked at");
+    } finally {
+      await vm.stop();
+    }
+    expect(await contentDigest(path)).not.toBe(await contentDigest(original));
+    const none = copyTemplateDisk(template.folder, join(folder, "no-folder", "copy.ext4"));
+    await expect(none).rejects.toMatchObject({ code: "DISK" });
+  });
+
   it("tell no boot id before they have a seed of their own", async () => {
     const listener = { exited: () => {}, oom: () => {} };
     const vm = await hypervisor.restore(spec(), template.folder);
@@ -137,6 +163,7 @@ describe.skipIf(why !== undefined)(`clones of a template${why ? ` (skipped: ${wh
     const prepare = () =>
       prepareVm({
         ...{ choice, spec: spec(), files, log, templateSocketFolder: socketFolder },
+        firstDisk: join(folder, "first.ext4"),
         options: { ...options, templateDir: join(folder, "t") },
         listener: { exited: () => {}, oom: () => {} },
       });

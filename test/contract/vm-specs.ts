@@ -25,6 +25,7 @@ export function vmSpecsIn(folder: string) {
       kernel: join(guestFolder(), "vmlinux"),
       initrd: join(guestFolder(), "initramfs.cpio"),
       openReadOnly: join(guestFolder(), "host", "open-read-only.so"),
+      noKernel: join(guestFolder(), "host", "no-kernel"),
       ...(place === undefined ? {} : { place }),
       agentSocket: join(sockets, "a"),
       controlSocket: join(sockets, "c"),

@@ -10,6 +10,7 @@ const spec: VmSpec = {
   kernel: "/g/vmlinux",
   initrd: "/g/initramfs.cpio",
   openReadOnly: "/g/open-read-only.so",
+  noKernel: "/g/no-kernel",
   agentSocket: "/s/a.agent",
   controlSocket: "/s/a.control",
   consoleLog: "/b/console.log",

@@ -11,6 +11,7 @@ const spec: VmSpec = {
   kernel: "/g/vmlinux",
   initrd: "/g/initramfs.cpio",
   openReadOnly: "/g/open-read-only.so",
+  noKernel: "/g/no-kernel",
   nic: { kind: "tap", tap: "ktap0", mac: "0a:58:0a:f4:00:05" },
   agentSocket: "/s/a.agent",
   controlSocket: "/s/a.qmp",

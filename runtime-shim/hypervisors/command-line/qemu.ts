@@ -21,7 +21,9 @@ export const folderSlot = 31;
 const maxCodeMib = 128;
 
 const firstSlotPlace = 0x6;
-const emptyBytes = 1 << 20;
+// A guest's driver takes a disk's size from what it finds at boot, and never asks again: more than any file
+// behind it has. A file system goes by its own size; beyond the file's end there are I/O errors.
+const emptyBytes = 2 ** 44;
 
 // Each growth of the memory takes one; QEMU has 256 at most.
 const memorySlots = 16;
@@ -87,7 +89,9 @@ export function qemuEnvironment(
 
 /** The same machine, waiting for the state of a saved one instead of booting. */
 export function qemuRestoreCommandLine(spec: VmSpec, memory?: MemoryFile): readonly string[] {
-  return [...qemuCommandLine(spec, memory), "-incoming", "defer"];
+  const { noKernel } = spec;
+  const restored = { ...spec, kernel: noKernel, initrd: noKernel };
+  return [...qemuCommandLine(restored, memory), "-incoming", "defer"];
 }
 
 export function qemuArguments(spec: VmSpec, memory?: MemoryFile): readonly string[] {
@@ -131,12 +135,12 @@ export function qemuArguments(spec: VmSpec, memory?: MemoryFile): readonly strin
 }
 
 /**
- * The cache of translated code. All of it is touched in time, and thrown away when it is full: a pod's start
- * fills 32 MiB, an idle pod needs next to nothing. More than 128 MiB was measured to gain nothing. QEMU 7.2
+ * The cache of translated code. It is touched as it fills, and thrown away when it is full: a pod's start fills
+ * 24 MiB, an idle pod needs next to nothing. More than 128 MiB was measured to gain nothing. QEMU 7.2
  * was seen to crash when a processor was plugged into a VM with a small one.
  */
-function codeMib({ vcpus, most }: VmSpec): number {
-  return most === undefined ? Math.min(maxCodeMib, 16 * vcpus) : maxCodeMib;
+function codeMib({ vcpus, most, codeCacheMib = 32 * vcpus }: VmSpec): number {
+  return most === undefined ? Math.min(maxCodeMib, codeCacheMib) : maxCodeMib;
 }
 
 /** Room to grow costs the guest's kernel tables for it, so there is none where none was asked for. */
@@ -183,7 +187,11 @@ function networkArguments({ nic }: VmSpec): readonly string[] {
   return [
     ...["-netdev", backend(nic)],
     // No option ROM: the guest never boots from the network.
-    ...["-device", `virtio-net-pci,netdev=net,mac=${nic.mac},bus=pcie.0,addr=0x3,romfile=`],
+    ...[
+      "-device",
+      // A clone has nobody to tell of its move, and would do so at its first instant.
+      `virtio-net-pci,netdev=net,mac=${nic.mac},bus=pcie.0,addr=0x3,romfile=,guest_announce=off`,
+    ],
   ];
 }
 

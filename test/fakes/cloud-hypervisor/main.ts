@@ -182,6 +182,7 @@ async function boot(machine: VmConfig, snapshot?: string): Promise<void> {
     initrd: payload.initramfs,
     // A snapshot of its own holds the memory.
     openReadOnly: "",
+    noKernel: payload.kernel,
     // The guest is to find them by their serials, as the real one's.
     withoutSlots: true,
     ...(nic === undefined ? {} : { nic: { kind: "tap" as const, ...nic } }),
