@@ -33,6 +33,7 @@ export function findGuestFiles(folder: string): GuestFiles {
     ["place", vmmPlace],
     ["library", openReadOnly],
     ["stand-in for a kernel", noKernel],
+    ["rehearsal's image", rehearsal],
   ] as const) {
     try {
       accessSync(path, constants.R_OK);

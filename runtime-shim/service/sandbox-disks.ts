@@ -17,13 +17,12 @@ export interface SandboxDisks {
 type DiskVerbs = Pick<RunningVm, "attachDisk" | "detachDisk">;
 type Requests = Pick<GuestClient, "request">;
 
-/** Answers the slot it is in, if it is in one. */
 export async function plugDisk(
   vm: DiskVerbs,
   guest: Requests,
   disk: Disk,
   fsType: "erofs" | "ext4",
-): Promise<string | undefined> {
+): Promise<void> {
   const slot = await vm.attachDisk(disk);
   try {
     await guest.request("mountDisk", [
@@ -36,7 +35,6 @@ export async function plugDisk(
     await vm.detachDisk(disk.serial).catch(() => {});
     throw error;
   }
-  return slot;
 }
 
 /** `first`: an empty writable disk that is mounted, and that nobody has used. */
@@ -46,16 +44,16 @@ export function createSandboxDisks(
   first?: Promise<Disk>,
 ): SandboxDisks {
   let unused = first;
-  const images = new Map<string, Promise<unknown>>();
+  const images = new Map<string, Promise<void>>();
   return {
-    async addImageDisk(disk, fsType) {
+    addImageDisk(disk, fsType) {
       const known = images.get(disk.serial);
-      if (known !== undefined) return void (await known);
+      if (known !== undefined) return known;
       const added = plugDisk(vm, guest, disk, fsType);
       images.set(disk.serial, added);
       // A failed plug may be tried again.
       added.catch(() => images.delete(disk.serial));
-      await added;
+      return added;
     },
     async addWritableDisk(disk) {
       const taken = unused;

@@ -107,7 +107,6 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
     const planned = planNetwork(input);
     planned.catch(() => {});
     const network = createNetworkJoin(input, planned, cgroup);
-    // Before anything it works on is taken away.
     undo.unshift(network.leave);
     input.spareVm?.running.then(network.join, () => {});
     let listeners: PodListeners | undefined;
