@@ -196,6 +196,14 @@ static void keep_ipv6_off(const char *yes)
 		note("no IPv6");
 }
 
+/* What the kernel does twice and once a second in case it pays; fifty idle guests make a core of it. */
+static void let_sleep(void)
+{
+	if (file_write("/proc/sys/vm/compaction_proactiveness", "0") < 0 ||
+	    file_write("/proc/sys/vm/stat_interval", "10") < 0)
+		note("no housekeeping to put off");
+}
+
 void boot(void)
 {
 	umask(022);
@@ -212,6 +220,7 @@ void boot(void)
 	make_folders();
 	prepare_cgroups();
 	forbid_thrashing();
+	let_sleep();
 	if (netlink_link_up("lo") < 0)
 		warn("lo");
 	/* The guest's own OOM killer must take a container, never the agent (which would stop the VM). */

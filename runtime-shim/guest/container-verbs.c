@@ -10,6 +10,7 @@
 #include "cgroups.h"
 #include "containers.h"
 #include "link.h"
+#include "listeners.h"
 #include "processes.h"
 #include "specs.h"
 
@@ -55,6 +56,7 @@ void verb_start(struct request *r)
 	struct process *p = c ? find_process(r, c, "") : NULL;
 	if (!p)
 		return;
+	listeners_expect();
 	if (p->state != PROCESS_CREATED)
 		link_error(r->id, EALREADY, "container %s was started before", c->id);
 	else
@@ -67,6 +69,7 @@ void verb_exec(struct request *r)
 	const char *id, *exec_id;
 	if (!exec_spec_parse(r, &id, &exec_id, &spec))
 		return;
+	listeners_expect();
 	struct container *c = container_of_request(r, id);
 	struct process *first = c ? find_process(r, c, "") : NULL;
 	if (!first)

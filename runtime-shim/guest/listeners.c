@@ -14,7 +14,9 @@
 #include "protocol.h"
 
 enum {
-	LOOK_MS = 250,
+	/* Doubled while nothing changes: a guest that does nothing is to sleep. */
+	FIRST_LOOK_MS = 250,
+	LAST_LOOK_MS = 2000,
 	PORTS_MAX = 64,
 	STATE_LISTEN = 0x0a,
 };
@@ -26,6 +28,7 @@ struct ports {
 
 static struct ports told;
 static struct timer timer;
+static int64_t look_ms;
 
 /* Whether 127.0.0.1 or [::1] leads to a socket bound to this address, as /proc prints it. */
 static bool reaches_loopback(const char *address)
@@ -47,11 +50,14 @@ static void add(struct ports *ports, uint16_t port)
 		ports->port[ports->count++] = port;
 }
 
-static void read_ports(struct ports *ports, const char *path)
+/* `file` stays open: to close one costs the kernel a grace period, and so ticks. */
+static void read_ports(struct ports *ports, FILE **file_kept, const char *path)
 {
-	FILE *file = fopen(path, "re");
+	FILE *file = *file_kept ? *file_kept : fopen(path, "re");
 	if (!file)
 		return;
+	*file_kept = file;
+	rewind(file);
 	char line[512];
 	while (fgets(line, sizeof(line), file)) {
 		char address[33];
@@ -65,7 +71,6 @@ static void read_ports(struct ports *ports, const char *path)
 		if (reaches_loopback(address))
 			add(ports, (uint16_t)port);
 	}
-	fclose(file);
 }
 
 static int by_number(const void *a, const void *b)
@@ -75,9 +80,11 @@ static int by_number(const void *a, const void *b)
 
 static void look(struct timer *t)
 {
+	static FILE *tcp, *tcp6;
 	struct ports now = {0};
-	read_ports(&now, "/proc/net/tcp");
-	read_ports(&now, "/proc/net/tcp6");
+	read_ports(&now, &tcp, "/proc/net/tcp");
+	read_ports(&now, &tcp6, "/proc/net/tcp6");
+	look_ms = look_ms * 2 < LAST_LOOK_MS ? look_ms * 2 : LAST_LOOK_MS;
 	qsort(now.port, now.count, sizeof(*now.port), by_number);
 	if (now.count != told.count || memcmp(now.port, told.port, now.count * sizeof(*now.port)) != 0) {
 		struct bytes out = {0};
@@ -85,8 +92,17 @@ static void look(struct timer *t)
 			field_put_u64(&out, 1, now.port[i]);
 		link_event(EVENT_LISTENING, &out);
 		told = now;
+		look_ms = FIRST_LOOK_MS;
 	}
-	timer_start(t, LOOK_MS, look);
+	timer_start(t, look_ms, look);
+}
+
+void listeners_expect(void)
+{
+	if (!timer.set)
+		return;
+	look_ms = FIRST_LOOK_MS;
+	timer_start(&timer, look_ms, look);
 }
 
 void verb_listeners(struct request *r)
@@ -99,5 +115,6 @@ void verb_listeners(struct request *r)
 	link_reply(r->id, NULL);
 	/* Whoever asks knows of none. */
 	told.count = 0;
+	look_ms = FIRST_LOOK_MS;
 	timer_start(&timer, 0, look);
 }

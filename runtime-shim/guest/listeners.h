@@ -5,5 +5,7 @@
 #include "requests.h"
 
 void verb_listeners(struct request *r);
+/* A program starts, which may listen: looks often again. */
+void listeners_expect(void);
 
 #endif

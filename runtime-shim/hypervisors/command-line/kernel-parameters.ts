@@ -20,6 +20,9 @@ export const kernelParameters = [
   // virtio needs no bounce buffers; a guest with memory (or room for it) above 4 GiB would touch 64 MiB.
   "swiotlb=noforce",
   "no_timer_check",
+  // An idle guest is to sleep: no second clock to compare this one with twice a second, no lockup detector.
+  "tsc=reliable",
+  "nowatchdog",
   "rcupdate.rcu_expedited=1",
   // Things a micro-VM never uses.
   "initcall_blacklist=load_system_certificate_list,crypto_kdf108_init,init_encrypted,init_kprobe_trace,slab_sysfs_init,hugetlb_init",
