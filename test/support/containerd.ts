@@ -7,6 +7,7 @@ import { mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { basename, join } from "node:path";
 import { baseImageArchive, baseImageName, pauseImageName } from "./containerd-image.ts";
 import { connectCri, cri as criCalls } from "./cri-client.ts";
+import { endFolder } from "./end-folder.ts";
 import { vmTestObstacle } from "./guest-image.ts";
 import { type CommandOutcome, type RunOptions, runProgram } from "./kubectl.ts";
 import { processes } from "./leaks.ts";
@@ -146,6 +147,7 @@ export async function startContainerd(options: ContainerdOptions = {}): Promise<
     leaks,
     async dispose() {
       await stop();
+      await endFolder(folder);
       if (netns !== undefined && list("/run/netns").includes(netns)) {
         execFileSync("ip", ["netns", "delete", netns]);
       }

@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { request } from "node:http";
 import { basename, join } from "node:path";
+import { endFolder } from "./end-folder.ts";
 import { waitUntil } from "./wait-until.ts";
 
 export interface Dockerd {
@@ -104,11 +105,7 @@ export async function startDockerd(options: DockerdOptions = {}): Promise<Docker
   async function dispose(): Promise<void> {
     await stop();
     // A killed dockerd leaves its containerd and shims; their files are all under the folder.
-    const left = () =>
-      processes().filter(({ line }) => line.includes(`${folder}/`) && !line.includes("vitest"));
-    for (const { pid } of left()) kill(pid);
-    await waitUntil(() => left().length === 0, { what: "dockerd's processes to end" });
-    for (const point of mountsUnder(folder)) execFileSync("umount", ["-l", point]);
+    await endFolder(folder);
     if (readdirSync("/run/netns").includes(netns)) execFileSync("ip", ["netns", "del", netns]);
     rmSync(folder, { recursive: true, force: true });
   }
@@ -164,34 +161,4 @@ function getJson(socketPath: string, path: string): Promise<unknown> {
     call.once("error", reject);
     call.end();
   });
-}
-
-function processes(): ReadonlyArray<{ readonly pid: number; readonly line: string }> {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && name !== String(process.pid))
-    .map((name) => ({ pid: Number(name), line: commandLine(name) }));
-}
-
-function commandLine(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
-  } catch {
-    return "";
-  }
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It ended by itself.
-  }
-}
-
-function mountsUnder(folder: string): readonly string[] {
-  return readFileSync("/proc/self/mountinfo", "utf8")
-    .split("\n")
-    .map((line) => line.split(" ")[4] ?? "")
-    .filter((point) => point.startsWith(`${folder}/`))
-    .reverse();
 }
