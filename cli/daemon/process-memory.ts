@@ -4,6 +4,7 @@
  * sizes count shared pages again and again.
  */
 import { readdirSync, readFileSync } from "node:fs";
+import { statFields } from "../../common/process/process-identity.ts";
 
 /** "rss" where the kernel shows no smaps_rollup of the process to this user: then it is too much. */
 export type MemoryMeasure = "pss" | "rss";
@@ -42,11 +43,11 @@ export function processTree(): (pid: number) => readonly number[] {
   return below;
 }
 
-/** proc(5) stat: the name in parentheses may hold anything, the parent is the second field after it. */
+/** proc(5) stat: the parent is field 4. */
 function parentOf(pid: number): number | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+    return Number(statFields(stat)[1]);
   } catch {
     return undefined;
   }

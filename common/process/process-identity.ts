@@ -20,11 +20,15 @@ export function identityOf(pid: number): ProcessIdentity | undefined {
     : { pid, startTime: stat.startTime };
 }
 
-/** Fields of /proc/<pid>/stat behind the name, which may itself hold spaces and brackets. */
+/** /proc/<pid>/stat behind the name, which may itself hold spaces and brackets: field 3, the state, is the first. */
+export function statFields(text: string): readonly string[] {
+  return text.slice(text.lastIndexOf(")") + 2).split(" ");
+}
+
 export function parseStat(
   text: string | undefined,
 ): { readonly state: string; readonly startTime: string } | undefined {
-  const fields = text?.slice(text.lastIndexOf(")") + 2).split(" ");
+  const fields = text === undefined ? undefined : statFields(text);
   const state = fields?.[0];
   const startTime = fields?.[19];
   return state === undefined || startTime === undefined ? undefined : { state, startTime };
