@@ -185,12 +185,7 @@ static int mount_work(void *argument, char *message)
 	disk_path(path, sizeof(path), disk->serial);
 	if (is_mounted(path))
 		return 0;
-	int error = disk->slot[0] ? find_slot(disk) : 0;
-	if (error) {
-		snprintf(message, JOB_MESSAGE, "no disk in slot %s for %s: %s", disk->slot, disk->serial,
-			 strerror(error));
-		return error;
-	}
+	int error = 0;
 	if ((mkdir(path, 0755) < 0 && errno != EEXIST) || mount_device(disk, path) < 0) {
 		error = errno;
 	} else if (disk->volume[0] && bind_volume(disk, path) < 0) {
@@ -213,22 +208,34 @@ static void mount_done(void *owner, int error, const char *message)
 	free(disk);
 }
 
-/* Nothing to replay, and nothing of a device to wait for: a worker would cost more than the mount. */
-static void mount_at_once(struct disk *disk)
+/*
+ * The slot is looked up here, where it is remembered, not in a worker. erofs has nothing to replay, and a
+ * worker would cost more than its mount.
+ */
+static void mount_slot(struct disk *disk)
 {
 	char message[JOB_MESSAGE] = "";
-	int error = mount_work(disk, message);
-	mount_done(disk, error, message);
+	int error = find_slot(disk);
+	if (error) {
+		snprintf(message, JOB_MESSAGE, "no disk in slot %s for %s: %s", disk->slot, disk->serial,
+			 strerror(error));
+		mount_done(disk, error, message);
+	} else if (has_type(disk, "erofs")) {
+		error = mount_work(disk, message);
+		mount_done(disk, error, message);
+	} else {
+		job_run(mount_work, disk, mount_done, disk);
+	}
 }
 
 static bool try_mount(struct device_wait *wait)
 {
 	struct disk *disk = OWNER_OF(wait, struct disk, wait);
-	if (disk->slot[0] && has_type(disk, "erofs")) {
-		mount_at_once(disk);
+	if (disk->slot[0]) {
+		mount_slot(disk);
 		return true;
 	}
-	if (disk->slot[0] || has_type(disk, "tmpfs") || (has_type(disk, "virtiofs") && boot_has_virtio(VIRTIO_ID_FS))) {
+	if (has_type(disk, "tmpfs") || (has_type(disk, "virtiofs") && boot_has_virtio(VIRTIO_ID_FS))) {
 		job_run(mount_work, disk, mount_done, disk);
 		return true;
 	}

@@ -50,13 +50,14 @@ static void add(struct ports *ports, uint16_t port)
 		ports->port[ports->count++] = port;
 }
 
-/* `file` stays open: to close one costs the kernel a grace period, and so ticks. */
-static void read_ports(struct ports *ports, FILE **file_kept, const char *path)
+/* The file stays open: to close one costs the kernel a grace period, and so ticks. */
+static void read_ports(struct ports *ports, FILE **kept, const char *path)
 {
-	FILE *file = *file_kept ? *file_kept : fopen(path, "re");
+	if (!*kept)
+		*kept = fopen(path, "re");
+	FILE *file = *kept;
 	if (!file)
 		return;
-	*file_kept = file;
 	rewind(file);
 	char line[512];
 	while (fgets(line, sizeof(line), file)) {
