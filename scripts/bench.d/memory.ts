@@ -1,5 +1,4 @@
 /** What sandboxed pods that do nothing take of this machine, started one after another. */
-
 import type { SandboxView } from "../../cli/sandboxes.ts";
 import { processorTimeMs } from "../../common/process/processor-time.ts";
 import type { Group, OpenGroup, OpenOptions, Row, Samples } from "./group.ts";

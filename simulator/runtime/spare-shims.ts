@@ -142,18 +142,17 @@ export function createSpareShims(options: SpareShimsOptions): SpareShims {
     take(wanted) {
       quiet.touch();
       if (wanted !== undefined && pool > 0) kind = wanted;
-      const fitting = [...spares].filter((spare) => spare.isReady());
       const pooled =
         wanted === undefined
           ? undefined
-          : fitting.find((spare) => spare.kind !== undefined && isSame(spare.kind, wanted));
+          : ofPool().find((spare) => spare.isReady() && isSame(spare.kind, wanted));
       if (wanted !== undefined && pool > 0) {
         if (pooled === undefined) missed += 1;
         else served += 1;
       }
       // One that is not up yet will be sooner than another.
-      const bares = [...fitting, ...spares].filter((one) => one.kind === undefined);
-      const spare = pooled ?? bares[0];
+      const bares = [...spares].filter((one) => one.kind === undefined);
+      const spare = pooled ?? bares.find((one) => one.isReady()) ?? bares[0];
       if (spare === undefined) return undefined;
       spares.delete(spare);
       if (pooled === undefined && wanted !== undefined) spare.prepare(wanted, false);
