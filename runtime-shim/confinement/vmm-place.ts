@@ -91,6 +91,12 @@ export function giveTo(place: VmmPlace | undefined, path: string): void {
   if (place !== undefined) chownSync(path, place.uid, place.uid);
 }
 
+/** Takes it back from the VMM that wrote it: others may read it, and nobody may change it. */
+export function closeToVmm(path: string, mode = 0o444): void {
+  chownSync(path, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
+  chmodSync(path, mode);
+}
+
 /** How the VMM of a place calls a socket of its folder; without a place, as everybody does. */
 export function socketInPlace(place: VmmPlace | undefined, path: string): string {
   return place === undefined ? path : join(lentFolder, socketFolder, basename(path));

@@ -3,8 +3,6 @@
  * the saved VM's own socket and tap, beside its memory and devices.
  */
 import {
-  chmodSync,
-  chownSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -14,7 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { giveTo, socketInPlace } from "../confinement/vmm-place.ts";
+import { closeToVmm, giveTo, socketInPlace } from "../confinement/vmm-place.ts";
 import { shimError } from "../errors.ts";
 import { tapOf } from "./command-line/cloud-hypervisor.ts";
 import type { VmSpec } from "./hypervisor.ts";
@@ -29,14 +27,10 @@ const ConfigSchema = z.looseObject({
   vsock: z.looseObject({ socket: z.string() }),
 });
 
-/** Takes a folder back from the VMM that wrote it: others may read it, and nobody may change it. */
+/** The VMM that wrote it has no part in it any more. */
 export function keepSnapshot(folder: string): void {
-  chownSync(folder, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
-  chmodSync(folder, 0o755);
-  for (const name of readdirSync(folder)) {
-    chownSync(join(folder, name), process.getuid?.() ?? 0, process.getgid?.() ?? 0);
-    chmodSync(join(folder, name), 0o444);
-  }
+  closeToVmm(folder, 0o755);
+  for (const name of readdirSync(folder)) closeToVmm(join(folder, name));
 }
 
 /** Lends a view of the snapshot in which socket and tap are those of `spec`. */

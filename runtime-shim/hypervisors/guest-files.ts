@@ -11,7 +11,7 @@ export interface GuestFiles {
   readonly vmmPlace: string;
   readonly openReadOnly: string;
   readonly noKernel: string;
-  /** An erofs with the pause program, for a spare VM's rehearsal. */
+  /** An erofs with the pause program, for the rehearsal of templates and spare VMs. */
   readonly rehearsal: string;
   /** `uname -r` the guest will answer. */
   readonly kernelRelease: string;

@@ -1,12 +1,12 @@
 /** The QEMU driver: its control connection, and disks and folders plugged by QMP. */
-import { chmodSync, chownSync, closeSync, existsSync, ftruncateSync, openSync } from "node:fs";
+import { closeSync, existsSync, ftruncateSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import { acceptOne } from "../../common/sockets/accept-one.ts";
-import { giveTo, socketInPlace } from "../confinement/vmm-place.ts";
+import { closeToVmm, giveTo, socketInPlace } from "../confinement/vmm-place.ts";
 import { shimError } from "../errors.ts";
 import {
   type MemoryFile,
@@ -132,7 +132,8 @@ async function startQemu(spec: VmSpec, log: Logger, saved?: Saved): Promise<Runn
         const { running } = StatusSchema.parse(await qmp.execute("query-status"));
         if (running) throw shimError("VMM_CONTROL", "the VM runs: pause it before a snapshot");
         await saveState(qmp, migration, join(folder, stateFile), memory !== undefined);
-        if (memory !== undefined) closeMemoryFile(memory.path);
+        // The VM never goes on.
+        if (memory !== undefined) closeToVmm(memory.path);
       },
     };
   } catch (cause) {
@@ -164,12 +165,6 @@ function makeMemoryFile({ place, memoryMib }: VmSpec, path: string): void {
     throw shimError("DISK", `cannot make ${path}: ${messageOf(cause)}`, { cause });
   }
   giveTo(place, path);
-}
-
-/** The VM is stopped and never goes on: from now on nobody writes. */
-function closeMemoryFile(path: string): void {
-  chownSync(path, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
-  chmodSync(path, 0o444);
 }
 
 function migrationSocket({ place, controlSocket }: VmSpec): MigrationSocket {

@@ -1,7 +1,8 @@
 /** The disks of a sandbox's containers: plugged and mounted, each image once however many ask for it. */
+import { type DiskPlugs, plugDisk } from "../disks/plug-disk.ts";
 import { createWritableDisk } from "../disks/writable-disk.ts";
 import type { GuestClient } from "../guest-client/client.ts";
-import type { Disk, RunningVm } from "../hypervisors/hypervisor.ts";
+import type { Disk } from "../hypervisors/hypervisor.ts";
 
 export interface SandboxDisks {
   /** Plugs and mounts a read-only disk once, however many containers ask for it. */
@@ -14,33 +15,10 @@ export interface SandboxDisks {
   removeDisk(serial: string): Promise<void>;
 }
 
-type DiskVerbs = Pick<RunningVm, "attachDisk" | "detachDisk">;
-type Requests = Pick<GuestClient, "request">;
-
-export async function plugDisk(
-  vm: DiskVerbs,
-  guest: Requests,
-  disk: Disk,
-  fsType: "erofs" | "ext4",
-): Promise<void> {
-  const slot = await vm.attachDisk(disk);
-  try {
-    await guest.request("mountDisk", [
-      [1, disk.serial],
-      [2, fsType],
-      [3, disk.readOnly],
-      [6, slot],
-    ]);
-  } catch (error) {
-    await vm.detachDisk(disk.serial).catch(() => {});
-    throw error;
-  }
-}
-
 /** `first`: an empty writable disk that is mounted, and that nobody has used. */
 export function createSandboxDisks(
-  vm: DiskVerbs,
-  guest: Requests,
+  vm: DiskPlugs,
+  guest: Pick<GuestClient, "request">,
   first?: Promise<Disk>,
 ): SandboxDisks {
   let unused = first;

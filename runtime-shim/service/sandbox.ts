@@ -108,7 +108,7 @@ export async function bootSandbox(input: SandboxInput): Promise<Sandbox> {
     planned.catch(() => {});
     const network = createNetworkJoin(input, planned, cgroup);
     undo.unshift(network.leave);
-    input.spareVm?.running.then(network.join, () => {});
+    void input.spareVm?.running.then(network.join);
     let listeners: PodListeners | undefined;
     const listener: GuestListener = {
       ...input.listener,

@@ -9,6 +9,7 @@ import { messageOf } from "../../common/errors.ts";
 import type { Logger } from "../../common/log.ts";
 import { makeSocketFolder } from "../confinement/vmm-place.ts";
 import type { GuestListener } from "../guest-client/client.ts";
+import { createListenerSwitch } from "../guest-client/listener-switch.ts";
 import type { VmSpec } from "../hypervisors/hypervisor.ts";
 import type { ShimOptions } from "../shim-options.ts";
 import type { PodLimits } from "../sizing/vm-size.ts";
@@ -53,12 +54,7 @@ export function createSpareVm(request: SpareRequest, log: Logger): SpareVm {
   const sockets = socketPaths(request.socketPrefix);
   const ownFolder = `${request.socketPrefix}.spare`;
   const folders = [sockets.vmmFolder, sockets.template, ownFolder];
-  let current: GuestListener = { exited: () => {}, oom: () => {} };
-  const listener: GuestListener = {
-    exited: (event) => current.exited(event),
-    oom: (containerId, who) => current.oom(containerId, who),
-    listening: (ports) => current.listening?.(ports),
-  };
+  const { listener, listen } = createListenerSwitch();
   const stopping = new AbortController();
   let isTaken = false;
 
@@ -94,10 +90,7 @@ export function createSpareVm(request: SpareRequest, log: Logger): SpareVm {
         // The first disk is the pod's.
         ...{ vm, guest, disks: createSandboxDisks(vm, guest) },
         ...{ options, log, image: files.rehearsal },
-        folder: join(ownFolder, "rehearsal"),
-        listen(heard) {
-          current = heard;
-        },
+        ...{ folder: join(ownFolder, "rehearsal"), listen },
       });
       return { ...prepared, startKind: "pool" };
     } catch (error) {
@@ -126,7 +119,7 @@ export function createSpareVm(request: SpareRequest, log: Logger): SpareVm {
         return undefined;
       }
       isTaken = true;
-      current = taker;
+      listen(taker);
       return prepared;
     },
   };

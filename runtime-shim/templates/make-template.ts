@@ -8,12 +8,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../../common/log.ts";
 import { processorTimeMs } from "../../common/process/processor-time.ts";
 import { makeSocketFolder, vmmPlace } from "../confinement/vmm-place.ts";
-import type { GuestListener } from "../guest-client/client.ts";
+import { plugDisk } from "../disks/plug-disk.ts";
+import { createListenerSwitch } from "../guest-client/listener-switch.ts";
 import type { GuestFiles } from "../hypervisors/guest-files.ts";
 import type { Hypervisor, VmSpec } from "../hypervisors/hypervisor.ts";
 import { greetGuest } from "../service/boot-guest.ts";
 import { rehearseContainer } from "../service/rehearse.ts";
-import { createSandboxDisks, plugDisk, type SandboxDisks } from "../service/sandbox-disks.ts";
+import { createSandboxDisks, type SandboxDisks } from "../service/sandbox-disks.ts";
 import type { ShimOptions } from "../shim-options.ts";
 import { closeTemplateDisk, firstDiskSerial, makeTemplateDisk } from "./template-disk.ts";
 import { templateInputs, templateKey } from "./template-key.ts";
@@ -68,28 +69,23 @@ async function makeTemplate(
       pidFile: join(socketFolder, "vmm.pid"),
     });
     try {
-      let current = nobody;
-      const listener: GuestListener = {
-        exited: (event) => current.exited(event),
-        oom: (...told) => current.oom(...told),
-      };
+      const { listener, listen } = createListenerSwitch();
       const { guest } = await greetGuest(vm, { log, listener, options, signal });
       const disk = hypervisor.hasDiskSlots ? await makeTemplateDisk(folder) : undefined;
       if (disk !== undefined) {
         await plugDisk(vm, guest, disk, "ext4");
         await rehearseContainer({
-          ...{ vm, guest, image: files.rehearsal, folder: join(socketFolder, "rehearsal"), log },
-          disks: keepingFirstDisk(createSandboxDisks(vm, guest)),
-          listen(heard) {
-            current = heard;
-          },
+          ...{ vm, guest, image: files.rehearsal, folder: join(socketFolder, "rehearsal") },
+          ...{ disks: keepingFirstDisk(createSandboxDisks(vm, guest)), listen, log },
         });
       }
       await untilIdle(vm.pid, signal);
       await vm.pause();
-      // The guest keeps it mounted and does not notice: it stands still.
-      await vm.detachDisk(firstDiskSerial);
-      if (disk !== undefined) await closeTemplateDisk(disk);
+      if (disk !== undefined) {
+        // The guest keeps it mounted and does not notice: it stands still.
+        await vm.detachDisk(disk.serial);
+        await closeTemplateDisk(disk);
+      }
       await vm.snapshot(folder);
       guest.close("the template is saved");
     } finally {
@@ -126,6 +122,3 @@ async function untilIdle(pid: number, signal: AbortSignal | undefined): Promise<
     usedMs = nowMs;
   }
 }
-
-/** Nothing runs in it that could end. */
-const nobody: GuestListener = { exited: () => {}, oom: () => {} };

@@ -2,11 +2,12 @@
  * The disk of a template's guest: empty, and mounted, so that no clone has to find and mount one for its
  * first container. Each clone goes on with a copy of its own.
  */
-import { chmodSync, chownSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { messageOf } from "../../common/errors.ts";
+import { closeToVmm } from "../confinement/vmm-place.ts";
 import { createWritableDisk } from "../disks/writable-disk.ts";
 import { shimError } from "../errors.ts";
 import type { Disk } from "../hypervisors/hypervisor.ts";
@@ -33,8 +34,7 @@ export async function makeTemplateDisk(folder: string): Promise<Disk> {
 
 /** The VM does not use it any more: from now on nobody writes. */
 export async function closeTemplateDisk({ path }: Disk): Promise<void> {
-  chownSync(path, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
-  chmodSync(path, 0o444);
+  closeToVmm(path);
   const { size: bytes } = statSync(path);
   const parts = (await partsOf(path)) ?? [{ begin: 0, end: bytes }];
   writeFileSync(join(dirname(path), partsFile), JSON.stringify({ bytes, parts }), { mode: 0o444 });

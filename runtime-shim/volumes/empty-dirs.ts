@@ -6,10 +6,10 @@ import { existsSync, lstatSync, rmSync } from "node:fs";
 import { rename, stat, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { messageOf } from "../../common/errors.ts";
+import { type DiskPlugs, plugDisk } from "../disks/plug-disk.ts";
 import { diskSerial } from "../disks/root-disks.ts";
 import { createVolumeDisk } from "../disks/writable-disk.ts";
 import { shimError } from "../errors.ts";
-import type { RunningVm } from "../hypervisors/hypervisor.ts";
 import { type CopyTarget, makeFolder } from "./copy-in.ts";
 
 export interface EmptyDirs {
@@ -25,7 +25,7 @@ const tmpfsMagic = 0x01021994;
 
 /** `sizes`: what a volume holds at most, by its name. */
 export function createEmptyDirs(
-  vm: Pick<RunningVm, "attachDisk" | "detachDisk">,
+  vm: DiskPlugs,
   into: CopyTarget,
   sizes: ReadonlyMap<string, number>,
 ): EmptyDirs {
@@ -44,16 +44,7 @@ export function createEmptyDirs(
         ]);
       } else {
         const path = await diskFile(hostPath, sizes.get(basename(hostPath)));
-        const slot = await vm.attachDisk({ serial, path, readOnly: false });
-        try {
-          await guest.request("mountDisk", [
-            ...[[1, serial] as const, [2, "ext4"] as const, [4, guestPath] as const],
-            [6, slot],
-          ]);
-        } catch (error) {
-          await vm.detachDisk(serial).catch(() => {});
-          throw error;
-        }
+        await plugDisk(vm, guest, { serial, path, readOnly: false }, "ext4", guestPath);
       }
       await makeFolder(into, hostPath, guestPath);
     } catch (cause) {
